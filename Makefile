@@ -16,7 +16,7 @@ help: ## list the targets
 	  END { print "\nRequires CPython 3.11 or newer with pip and venv. The rest is installed from PyPI and npm into this folder." }' \
 	  $(firstword $(MAKEFILE_LIST))
 
-# Supply chain tools, installed separately by the targets that use them.
+# The supply chain tools, which the targets that use them install separately.
 SUPPLY_CHAIN = $(BIN)/uv pip install --quiet --target .local/supply-chain --require-hashes -r requirements/supply-chain.txt && \
   PYTHONPATH=.local/supply-chain $(BIN)/python
 NPM = PATH="$(CURDIR)/$(BIN):$$PATH" npm
@@ -46,10 +46,10 @@ outbox: setup ## list the e-mails and webhooks that could not be delivered (ARGS
 	@exec $(BIN)/python -m devstack.outbox $(ARGS)
 
 ##@ Test
-test: setup ## run all tests with the coverage gate, or some (ARGS='tests/unit -q')
+test: setup ## run all tests with the coverage gate, or some of them (ARGS='tests/unit -q')
 	@exec $(BIN)/python -m devstack.testing $(ARGS)
 
-test-long: setup ## run all tests with more values, requests and time, before a release
+test-long: setup ## run all tests with more examples and requests, and for longer, before a release
 	@TEST_LONG=1 exec $(BIN)/python -m devstack.testing $(ARGS)
 
 check: setup ## check style, types, translations and generated files
@@ -99,7 +99,7 @@ bench: setup ## compare the Worker with its peers, in bare workerd (ARGS='--only
 bench-proxy: setup ## compare sqlproxy with Prisma's query plan executor; writes bench/results-proxy.json
 	@$(BIN)/python -m bench.proxies $(ARGS)
 
-pool-demo: setup ## compare sign-ups with and without a pool; writes a table into docs/img (ARGS='--isolates 400')
+pool-demo: setup ## compare sign-ups with and without a pool; writes a table to docs/img (ARGS='--isolates 400')
 	@$(BIN)/python -m bench.pool_demo $(ARGS)
 
 ##@ Generate files
@@ -123,8 +123,8 @@ sbom: setup ## write CycloneDX bills of materials of the Worker, sqlproxy and th
 
 # Requirements files with hashes do not contain URLs of a package index, unlike uv.lock and pylock.toml.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --custom-compile-command 'make lock'
-# Dependencies that the Worker never imports: DNS look-ups of email-validator, and the sockets, TLS roots and HTTP/1.1 of
-# httpx's default transport, which signup.runtime.server replaces.
+# Dependencies that the Worker never imports: email-validator needs them for DNS look-ups, and httpx for the sockets, TLS
+# roots and HTTP/1.1 of its default transport, which signup.runtime.server replaces.
 NOT_DEPLOYED = anyio certifi dnspython h11 httpcore
 
 lock: setup ## update requirements/*.txt and package-lock.json
@@ -139,5 +139,5 @@ lock: setup ## update requirements/*.txt and package-lock.json
 	@$(NPM) install --package-lock-only
 
 ##@ Clean up
-clean: ## delete everything that was installed or generated, except .dev.vars
+clean: ## delete the installed packages, the local database and the caches, but not .dev.vars
 	@rm -rf .venv .venv-workers .local .wrangler node_modules python_modules public/docs/swagger-ui* public/docs/favicon-32x32.png src/argon2.wasm src/pg.mjs .mypy_cache .ruff_cache .pytest_cache .coverage*

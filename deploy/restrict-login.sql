@@ -1,11 +1,11 @@
--- Revokes default rights that the login of the data proxy does not need: temporary tables and functions, large objects,
--- advisory locks (with which a login could block `make migrate`), and an unlimited number of connections.
+-- Revokes default rights that the login of sqlproxy does not need: temporary tables and functions, large objects, and
+-- advisory locks (with which a login could block `make migrate`). It also limits the connections of the login.
 --
--- Run it once as a superuser, connected to the database: psql --dbname=DATABASE --file=deploy/restrict-login.sql
+-- Run this script once as a superuser: psql --dbname=DATABASE --file=deploy/restrict-login.sql
 --
 -- Postgres grants these rights to PUBLIC, so they can only be revoked from all roles at once, except superusers and the
 -- owner of the database. Do not run this script if other applications in the database need these rights. For this
--- reason no migration runs it.
+-- reason no migration does the same.
 
 DO $$
 DECLARE
@@ -16,7 +16,7 @@ BEGIN
     FOR routine IN
         SELECT oid::REGPROCEDURE FROM pg_proc
         WHERE pronamespace = 'pg_catalog'::REGNAMESPACE AND proname ~ '^(lo_|loread$|lowrite$|pg_(try_)?advisory_)'
-        -- Excludes functions for superusers: lo_import and lo_export read and write files of the server.
+        -- Skip lo_import and lo_export, which read and write files of the server: only superusers may call them.
         AND has_function_privilege('public', oid, 'EXECUTE')
     LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', routine);

@@ -1,8 +1,8 @@
 """`python -m devstack dev`: run the stack until Ctrl-C or SIGTERM, or until one of its services ends.
 
 Until the stack is ready, only its steps and messages are shown. The output of the services goes to the log,
-`.local/dev/log`. After a failure the last lines of the log are shown, with the cause and a fix
-(`devstack.stack.remedies`).
+`.local/dev/log`. If a service fails, the last lines of its output are shown. The cause and a fix are shown for known
+failures (`devstack.stack.remedies`).
 """
 
 import contextlib
@@ -44,7 +44,7 @@ class Stopped(BaseException):
 
 
 class Signals:
-    """Raise `Stopped` on the first signal, and remember that a stop was requested.
+    """Raises `Stopped` on the first signal, and records that a stop was requested.
 
     If the handler runs during one of the interpreter's callbacks, such as an after-fork hook, the interpreter prints
     and discards the exception. `check` then raises it.
@@ -108,7 +108,7 @@ class Printer:
         self._log = LOG.open("w", encoding="utf-8")
 
     def show(self, name: str, line: str) -> None:
-        """Write a line of a service."""
+        """Write a line of a service's output."""
         # A full disk must not end the thread that reads a service's output.
         with contextlib.suppress(OSError, ValueError):
             print(f"{name:>8} | {line}", file=self._log, flush=True)
@@ -174,7 +174,7 @@ def _print_welcome(url: str, seconds: float, *, verifies: bool) -> None:
 
 
 def _take_lock(lock: TextIO) -> None:
-    """Take the lock, which the kernel releases when this process ends, even if it is killed.
+    """Take the checkout's lock, which the kernel releases when this process ends, even if it is killed.
 
     Raises:
         ServiceError: another process holds the lock.
@@ -189,7 +189,7 @@ def _take_lock(lock: TextIO) -> None:
 
 
 def _report_failure(exc: Exception) -> int:
-    """Print the failure with its fix, and return the exit status.
+    """Print the failure, with its fix if that is known, and return the exit status.
 
     Raises:
         Exception: the given exception, if it is a bug.

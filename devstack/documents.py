@@ -32,7 +32,7 @@ from sqlproxy.operations.settings import Settings as ProxySettings
 from sqlproxy.operations.settings import option_of
 
 _WIDTH = 118
-# The forms of the settings that are URLs, each with a description.
+# The possible forms of the settings that are URLs, each with a description.
 _FORMS = {
     "DATABASE_URL": [(form.example, form.description) for form in FORMS],
     "MAIL_URL": [(form.example, form.description) for form in MAIL_FORMS],
@@ -62,7 +62,7 @@ def stale(root: Path = ROOT) -> dict[Path, str]:
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
-    """Write the stale documents, or only list them with `--check`; return the exit status."""
+    """Write the stale documents, or with `--check` only list them, and return the exit status."""
     documents = stale(root)
     for path, text in documents.items():
         if "--check" not in arguments:
@@ -195,7 +195,7 @@ def _value(schema: dict[str, Any]) -> str:
     """Return the default, or an example if the default is empty or missing, in the syntax of dotenv files and TOML."""
     value = schema.get("default", "") or next(iter(schema.get("examples", ())), schema.get("default", ""))
     if isinstance(value, str):
-        # A quotation mark cannot be escaped in a dotenv file.
+        # A double quotation mark cannot be escaped in a dotenv file.
         return f"'{value}'" if '"' in value else json.dumps(value)
     return _plain(value)
 

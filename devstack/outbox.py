@@ -13,7 +13,7 @@ from devstack.postgres.connection import DatabaseError, connected, read_target
 from devstack.setup.console import fail, printable
 
 _COUNTS = 'SELECT count(*) FILTER (WHERE dead_at IS NULL), count(*) FILTER (WHERE dead_at IS NOT NULL) FROM "Outbox"'
-# Dead messages by cause. The operator does not need addresses or names.
+# The messages that are no longer retried (dead), by cause. The operator does not need addresses or names.
 _DEAD = """
     SELECT kind, coalesce(last_error, ''), count(*), min(dead_at), max(dead_at) FROM "Outbox"
     WHERE dead_at IS NOT NULL GROUP BY kind, last_error ORDER BY count(*) DESC, kind, last_error

@@ -1,4 +1,4 @@
-"""Check the texts of each language against the code that shows them, as part of `make check`.
+"""Check the texts of each language against the code that uses them, as part of `make check`.
 
 Missing and unused texts, unused field codes, and texts whose placeholders differ from those of the English text are
 errors.
@@ -70,7 +70,7 @@ def errors(language: str, texts: Sections, english: Sections, keys: Mapping[str,
 
 
 def main() -> int:
-    """Print all errors; return the exit status."""
+    """Print all errors, and return the exit status."""
     keys, english = used_keys(), sections(DEFAULT)
     unused = set(get_args(FieldCode)) - keys["FIELD_ERRORS"]
     messages = [f"the code {code!r} of FieldCode is unused" for code in sorted(unused)]

@@ -6,8 +6,8 @@ users sign up, and may be interrupted and repeated. Concurrent runs share the wo
 
 A stored password that looks like a hash in an unknown format stops the run before anything is written, unless `--leave`
 or `--clear-text` names the format. An address is not changed, and its user's id is reported, if a sign-up would refuse
-the address, or if its canonical form already belongs to another user. The operator must then decide between the two
-users.
+the address, or if its canonical form already belongs to another user. In the second case the operator must decide
+between the two users.
 
 The clear-text password of an updated row remains in the table's files until they are rewritten, in the server's
 write-ahead log and in backups. docs/migrate-from-accelerate.md describes how to remove these copies.
@@ -36,7 +36,7 @@ from signup.hashing.password_hasher import Hasher
 from signup.hashing.profiles import DEFAULT
 
 _NO_DECISIONS = Decisions()
-# If there are more ids than this, the others are only counted.
+# The number of ids that a message lists. Further ids are only counted.
 _SHOWN_IDS = 100
 
 
@@ -62,7 +62,7 @@ def adopt(  # noqa: PLR0913 - one parameter for each option of the command
     Raises:
         dburl.UrlError: the URL cannot be used.
         AdoptionError: the table or a stored password does not allow the changes.
-        psycopg.Error: the database failed; completed batches remain.
+        psycopg.Error: the database failed; completed batches are not rolled back.
     """
     target = dburl.parse(url)
     hasher = hasher or Hasher(cpython_kdf, DEFAULT)

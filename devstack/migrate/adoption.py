@@ -1,9 +1,10 @@
 """Convert the rows of an older application's "User" table. `devstack.migrate.adopt` is the command.
 
-The first pass only reads: every stored password must have a known format (`devstack.migrate.stored_passwords`). Then
-the addresses are changed, which is quick, and then the passwords. Each batch is one transaction, which locks its rows
-and reads them again. The first pass over the passwords skips rows that another process has locked, so that processes
-share the work; later passes wait for these rows. After each pass the remaining clear-text passwords are counted.
+First, all rows are read to check that every stored password has a known format (`devstack.migrate.stored_passwords`).
+Then the addresses are changed, which is quick, and then the passwords. Each batch is one transaction, which locks its
+rows and reads them again. The first pass over the passwords skips rows that another process has locked, so that
+processes share the work; later passes wait for these rows. After each pass the remaining clear-text passwords are
+counted.
 """
 
 import asyncio
@@ -21,22 +22,22 @@ from devstack.migrate.user_rows import RefusedError, Row, UserRows
 from signup.fields.email_address import canonical
 from signup.hashing.password_hasher import Hasher, normalise_password
 
-# Rows changed per transaction. A hash takes about 0.03 s, so locks are held for less than a second.
+# The number of rows per transaction. A hash takes about 0.03 s, so locks are held for less than a second.
 BATCH = 20
 
 
 @dataclass
 class Outcome:
-    """The changes of a run, or those that a dry run would have made.
+    """The changes that a run made, or that would have been made without `--dry-run`.
 
     Args:
-        counts: numbers of users: `checked`, `hashed`, `addresses changed`.
-        shapes: number of stored passwords of each format before the run.
-        taken: ids of users whose canonical address belongs to another user.
-        invalid: ids of users whose address a sign-up would refuse.
-        without_address: ids of users whose address is NULL.
-        refused: ids of users whose new value the database refuses.
-        clear_text_left: number of clear-text passwords that remain.
+        counts: the numbers of users: `checked`, `hashed`, `addresses changed`.
+        shapes: the number of stored passwords of each format before the run.
+        taken: the ids of users whose canonical address belongs to another user.
+        invalid: the ids of users whose address a sign-up would refuse.
+        without_address: the ids of users whose address is NULL.
+        refused: the ids of users whose new value the database refuses.
+        clear_text_left: the number of clear-text passwords that remain.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -44,7 +45,7 @@ class Outcome:
     taken: list[str] = field(default_factory=list)
     invalid: list[str] = field(default_factory=list)
     without_address: list[str] = field(default_factory=list)
-    # An ordered set of ids as the keys of a dictionary, because a later pass tries these rows again.
+    # A dictionary serves as an ordered set: a later pass tries these rows again and must not add their ids twice.
     refused: dict[str, None] = field(default_factory=dict)
     clear_text_left: int = 0
 
@@ -77,7 +78,7 @@ class Adoption:
         return sum(number for shape, number in shapes.items() if self._decisions.action(shape) is Action.HASH)
 
     def require_updates(self) -> None:
-        """Check that passwords can be updated: replace one, and roll the change back.
+        """Check that passwords can be updated: hash a clear-text one, if there is any, and roll the change back.
 
         Raises:
             AdoptionError: a trigger, rule or policy interferes.

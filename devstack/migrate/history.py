@@ -45,13 +45,13 @@ class Migration(NamedTuple):
         return _digest(self.script)
 
     def matches(self, checksum: str) -> bool:
-        """Return whether a recorded checksum is that of the script, even if git has converted its line endings."""
+        """Return whether a recorded checksum fits the script, even if git has converted the script's line endings."""
         line_feeds = self.script.replace("\r\n", "\n")
         return checksum in map(_digest, (self.script, line_feeds, line_feeds.replace("\n", "\r\n")))
 
 
 class Record(NamedTuple):
-    """A row of `_prisma_migrations`. A migration failed if it is neither finished nor rolled back."""
+    """A row of `_prisma_migrations`. A migration that is neither finished nor rolled back counts as failed."""
 
     id: str
     name: str

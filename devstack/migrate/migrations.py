@@ -53,7 +53,7 @@ def migrate(
 ) -> list[str]:
     """Apply the migrations that the database does not have, in the order of their names.
 
-    Safe to run repeatedly and concurrently: one process applies the migrations while the others wait.
+    The function can be called repeatedly and concurrently: one process applies the migrations while the others wait.
 
     Args:
         url: a postgres:// URL of the database, not of a pooler (`dburl.parse`).
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--existing-users",
         choices=(_VERIFIED, _UNVERIFIED),
-        help="whether the addresses of existing users count as verified (unverified)",
+        help="whether the addresses of existing users count as verified (default: unverified)",
     )
     options = parser.parse_args(arguments)
     try:

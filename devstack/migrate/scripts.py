@@ -37,7 +37,9 @@ def refuse(obstacles: Sequence[str]) -> None:
 
 
 def require_fit(db: Connection, schema: str, pending: Sequence[history.Migration]) -> None:
-    """Rehearse the migrations on the existing table: apply them, sign a user up, and roll everything back.
+    """Check the existing table, and rehearse the migrations: apply them, sign a user up, and roll everything back.
+
+    The rehearsal is skipped if a script may end its transaction, and ends early if a script cannot run in one.
 
     Raises:
         MigrationError: the table has obstacles, or a migration or the sign-up failed.

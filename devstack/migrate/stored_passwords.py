@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 
 class Action(Enum):
-    """The action for the values of a format."""
+    """The action for stored passwords of a format."""
 
     HASH = "hashed"
     LEAVE = "kept"
@@ -149,7 +149,7 @@ class Decisions:
     clear_text: frozenset[str] = frozenset()
 
     def action(self, shape: Shape) -> Action:
-        """Return the action for values of this format."""
+        """Return the action for stored passwords of this format."""
         if shape.name in self.clear_text:
             return Action.HASH
         return Action.LEAVE if shape.name in self.leave else shape.action

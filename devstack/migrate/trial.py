@@ -15,12 +15,12 @@ class TrialError(Exception):
 
 
 def sign_up(db: Connection) -> None:
-    """Sign a user up twice with one idempotency key and values of maximum length, and roll that back.
+    """Sign a user up twice with one idempotency key and values of maximum length, and roll both sign-ups back.
 
     The only trace is a gap of two in the ids. If the schema has no function `sign_up`, nothing is tried.
 
     Raises:
-        TrialError: the sign-up failed, or its result is wrong.
+        TrialError: the sign-up failed, or its result is wrong, or addresses are not unique.
     """
     if db.execute("SELECT to_regprocedure('sign_up(text, text, text, text)') IS NULL").fetchone() == (True,):
         return

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg import Connection, sql
 
-# Rows per page.
+# The number of rows per page.
 PAGE = 1000
 
 _ROWS = 'SELECT u.id::TEXT, u.email::TEXT, u.password::TEXT FROM "User" u'
@@ -70,7 +70,7 @@ class UserRows:
         """Update one value inside the caller's transaction.
 
         Raises:
-            AdoptionError: the statement succeeded, but did not store the value.
+            AdoptionError: a trigger, rule or policy kept the statement from storing the value.
             psycopg.errors.UniqueViolation: another row has the value.
             RefusedError: a constraint, the column's type or a trigger refuses the value.
         """

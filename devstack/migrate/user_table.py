@@ -1,4 +1,4 @@
-"""Read the definition of an existing "User" table from Postgres' catalog, and list the obstacles to the commands.
+"""Read the definition of an existing "User" table, and list obstacles to sign-ups and to the operator's commands.
 
 Each obstacle is a message for the operator. It names the table, column or index, and usually a fix.
 """
@@ -65,7 +65,7 @@ def columns(db: Connection) -> dict[str, Column]:
 
 
 def unique_indexes(db: Connection, column: str) -> set[str]:
-    """Return the names of the unique indexes on the column."""
+    """Return the names of the unique indexes on this column alone."""
     return {name for (name,) in db.execute(_UNIQUE, [column])}
 
 

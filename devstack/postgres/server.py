@@ -21,8 +21,8 @@ _POLL_SECONDS = 0.02
 def free_port() -> int:
     """Return a free TCP port of 127.0.0.1, and reserve it among the processes that call this function.
 
-    The caller may use the port seconds later. This process reserves it by holding the UDP port with the same number
-    until it ends. The port is below the range of ephemeral ports (on Linux from 32768, ip(7)).
+    The caller may use the port seconds later. This process reserves the port by holding the UDP port with the same
+    number until the process ends. The port is below the range of ephemeral ports (on Linux from 32768, ip(7)).
     """
     while True:
         port = 20000 + secrets.randbelow(12000)
@@ -76,7 +76,7 @@ class Postgres:
             raise PostgresError("the server is already running")
         cluster.clear_lock(self.data)
         with self.log.open("ab") as log:
-            # In a session of its own, the server does not receive Ctrl-C from the terminal; the test run stops it.
+            # In a new session, the server does not receive Ctrl-C from the terminal; the test run stops it.
             self._process = subprocess.Popen(
                 cluster.command(self.data, self.port, self.settings),
                 stdin=subprocess.DEVNULL,
@@ -112,7 +112,7 @@ class Postgres:
         self._process = None
 
     def kill(self) -> None:
-        """Kill the server with SIGKILL, like a crash, and wait until its child processes have ended.
+        """Kill the server with SIGKILL, as in a crash, and wait until its child processes have ended.
 
         Raises:
             PostgresError: a child process was still alive after 15 s.

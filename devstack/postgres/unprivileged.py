@@ -5,14 +5,14 @@ directory that only root may enter, such as one that `mktemp -d` created. On Lin
 setpriv(1) change the identity and then execute the program, with the same process id:
 
 1. For an ordinary user, the identity does not change.
-2. root enters a user namespace (user_namespaces(7)) in which it has an ordinary user's id. Outside, it is still root's
-   process: its files belong to root, and it may enter root's directories. Signals work as usual. The same is done for a
-   user id without a name, as in `docker run --user 12345`, because initdb needs a name.
+2. For root, the program runs in a user namespace (user_namespaces(7)) with the id of an ordinary user. Outside the
+   namespace it is still a process of root: its files belong to root, and it may enter root's directories. Signals work
+   as usual. The same applies to a user id without a name, as in `docker run --user 12345`, because initdb needs a name.
 3. If user namespaces are forbidden, as they are by Docker's default seccomp profile, root makes an ordinary user the
-   owner of the program's files and switches to that user. If the user cannot read the files or the program, the process
+   owner of the data files and switches to that user. If the user cannot read the files or the program, the process
    keeps the single capability CAP_DAC_OVERRIDE (capabilities(7)), which root in a container has.
 
-There, the program also receives SIGINT when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)), so that a
+On Linux, the program also receives SIGINT when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2)), so that a
 killed supervisor leaves no orphan. Start the program from a thread that lives as long as the program should.
 """
 

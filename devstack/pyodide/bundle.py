@@ -63,7 +63,7 @@ def flags(wrangler_toml: Path) -> tuple[str, ...]:
 
 
 def official_is_reachable() -> bool:
-    """Return whether workerd could download the official bundle from this machine."""
+    """Return whether this machine can reach the server of the official bundle."""
     request = urllib.request.Request(OFFICIAL_HOST, method="HEAD")
     try:
         urllib.request.urlopen(request, timeout=PROBE_SECONDS)  # noqa: S310 - a constant URL

@@ -1,9 +1,9 @@
-"""Install missing packages from PyPI and npm: `python3 -m devstack.setup.bootstrap`, which every make target runs.
+"""Install missing packages from PyPI and npm: `make setup`, which other make targets run first.
 
-This module needs CPython 3.11 or newer with pip and venv (`devstack/__init__.py` rejects an older Python). It only
-imports the standard library, because nothing else is installed yet. A step is skipped if its results exist and the
-digest of its inputs, stored in `.local/stamps/`, has not changed. Everything is installed in the checkout, except for
-the usual caches of uv, pip and npm. The output of a failed step is in `.local/setup.log`.
+This module needs CPython 3.11 or newer with pip and venv (`devstack/__init__.py` rejects an older Python). It imports
+only the standard library and modules of this package, because nothing else is installed yet. A step is skipped if its
+results exist and the digest of its inputs, stored in `.local/stamps/`, has not changed. Everything is installed in the
+checkout, except for the usual caches of uv, pip and npm. The output of a failed step is in `.local/setup.log`.
 """
 
 import contextlib
@@ -142,7 +142,7 @@ STEPS = (
 
 
 def main() -> int:
-    """Run the steps that are not done, in order, and return the exit status."""
+    """Run the steps that are not yet done, in order, and return the exit status."""
     screen = console.Console()
     announced = False
     try:
@@ -191,7 +191,7 @@ def _is_done(step: Step, state: str) -> bool:
 
 
 def _report_failure(exc: Exception) -> int:
-    """Print the failure with its fix, and write it to the log if possible. Return the exit status."""
+    """Print the failure with a fix, and write it to the log if possible. Return the exit status."""
     message = SECRET.sub("...", str(exc))
     shortage = remedies.shortage(str(ROOT), tempfile.gettempdir())
     remedy = remedies.known(f"{shortage}\n{message}", remedies.SETUP)
@@ -210,7 +210,7 @@ def _report_failure(exc: Exception) -> int:
 
 
 def _run(*command: str) -> str:
-    """Run a command in the checkout and return its output, which is only shown after a failure."""
+    """Run a command in the checkout and return its output, which is shown only after a failure."""
     env = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
     env["NODE_DISABLE_COMPILE_CACHE"] = "1"  # npm would put Node's compile cache in /tmp
     env.pop("PYTHONHOME", None)

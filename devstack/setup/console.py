@@ -1,7 +1,7 @@
 """Command line output: steps with their times, aligned tables, and failures with their fixes.
 
 Output has colours only on a terminal, and not if `NO_COLOR` is set (no-color.org). Setup imports this module before
-anything is installed, so it only uses the standard library.
+anything is installed, so it uses only the standard library.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from devstack.setup.remedies import Remedy
 TITLE = 26
 LABEL = 18
 WIDEST = 110
-# Maximum number of lines of a failed program's output that are shown. The log has all of them.
+# The maximum number of lines of a failed program's output that are shown. The log has all lines.
 SHOWN_LINES = 12
 # Colours in other programs' output (SGR sequences), which are removed rather than escaped.
 _COLOUR = re.compile(r"\033\[[0-9;]*m")
@@ -66,7 +66,7 @@ class Console:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[list[str]]:
-        """Print a title. After the block, print its duration and the notes that it appended to the yielded list."""
+        """Print a title. After the block, print its duration and notes from the yielded list, or that it failed."""
         notes: list[str] = []
         start = time.monotonic()
         self._begin(title)

@@ -2,7 +2,7 @@
 
 A failure is recognised by the error text of pip, uv, npm, Python or the kernel. More specific patterns come first.
 `devstack.stack.remedies` has the failures of `make dev`. Setup imports this module before anything is installed, so it
-only uses the standard library.
+uses only the standard library.
 """
 
 import os
@@ -68,7 +68,7 @@ ANYWHERE = (
         r"Cannot allocate memory|JavaScript heap out of memory|\bENOMEM\b|MemoryError|"
         r"terminated by SIGKILL|ended with -9",
         "a process was killed, probably because the machine ran out of memory (`dmesg | tail` shows that)",
-        "close large programs, or give the container more memory: `make dev` needs 1 GB",
+        "close programs that use a lot of memory, or give the container more memory: `make dev` needs 1 GB",
     ),
     Remedy(
         "open files",

@@ -75,7 +75,7 @@ def as_env_file(text: str) -> str:
 
 
 def target(dev_vars: Path, token_file: Path, free_port: int, worker_port: int = 0) -> Target:
-    """Return the target in `.dev.vars`. If the file does not exist, write it for a sqlproxy at `free_port` first.
+    """Return the target in `.dev.vars`. If the file does not exist, first write it for a sqlproxy at `free_port`.
 
     A new file turns e-mail verification on for a Worker at `worker_port`, unless that is 0.
 

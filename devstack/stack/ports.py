@@ -1,4 +1,4 @@
-"""Find out whether a TCP port of this machine is free, and which process uses it."""
+"""Find out whether a TCP port of this machine is free, and which process listens on it."""
 
 import errno
 import socket

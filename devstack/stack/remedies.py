@@ -34,7 +34,7 @@ DEV = (
         "runtime lost",
         r"wrangler cannot continue(?s:.*)The Workers runtime failed to restart",
         "workerd, which runs the Worker, was killed again while wrangler restarted it",
-        "run make dev again; if it is killed for lack of memory, close large programs",
+        "run make dev again; if it is killed for lack of memory, close programs that use a lot of memory",
     ),
     Remedy(
         "no database",

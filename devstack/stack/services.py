@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-# How many of a service's last lines are kept, and how many of them an error message shows.
+# The number of a service's last lines that are kept, and the number of them that an error message shows.
 KEPT_LINES = 40
 SHOWN_LINES = 15
 # From linux/prctl.h.
 _PR_SET_PDEATHSIG = 1
-# Seconds between the request to stop and SIGKILL.
+# Seconds from the request to stop until SIGKILL.
 PATIENCE = 10
 
 
@@ -104,7 +104,7 @@ class Service:
         return "\n".join(f"  {line}" for line in list(self._tail)[-SHOWN_LINES:])
 
     def stop(self) -> None:
-        """Stop the service, or kill it after a timeout, and kill its remaining child processes. Idempotent."""
+        """Stop the service, or kill it after a timeout, and kill its remaining child processes. May be called again."""
         process = self._process
         if process is None:
             return
@@ -141,7 +141,7 @@ def node() -> str:
 
 
 def _describe_status(status: int) -> str:
-    """Return a description of an exit status."""
+    """Return a predicate for an exit status, such as "ended with status 1"."""
     try:
         return f"was terminated by {signal.Signals(-status).name}"
     except ValueError:

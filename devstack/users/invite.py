@@ -110,11 +110,11 @@ def _command_parser(command: str) -> argparse.ArgumentParser:
 def _settings(url: str | None) -> Settings:
     """Return settings with the keys of the invitations and the URL of the Worker.
 
-    Without `url`, both come from the same place, so that a link never has the key of one deployment and the URL of
+    Without `url`, both come from the same source, so that a link never has the key of one deployment and the URL of
     another.
 
     Raises:
-        Misconfigured: one of these settings is missing or invalid.
+        Misconfigured: the keys are missing, or a setting is invalid.
         DevVarsError: `.dev.vars` cannot be read.
     """
     source: Mapping[str, str] = os.environ

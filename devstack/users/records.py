@@ -1,7 +1,8 @@
-"""Users as JSON records without secrets, for `find` and `export`.
+"""Users as JSON records without secrets, for `make users`.
 
 Columns of other applications are included, because a request for personal data covers them too. Secret columns are
-recognised by their names and left out, and hashes in other columns are replaced (`devstack.migrate.stored_passwords`).
+recognised by their names and left out. In other columns, values that look like hashes are replaced
+(`devstack.migrate.stored_passwords`).
 """
 
 import json
@@ -11,7 +12,7 @@ import unicodedata
 from devstack.migrate.stored_passwords import Action, classify
 
 REMOVED = '"[removed]"'
-# Characters of the shortest hash that is replaced.
+# The length of the shortest hash that is replaced, in characters.
 _SHORTEST_HASH = 20
 
 # Words in the names of secret columns, such as `passwordHash`, `reset_token` and `idempotency_key`.
@@ -32,7 +33,7 @@ def is_secret(column: str) -> bool:
 
 
 def clean(record: str) -> str:
-    """Return the one-line JSON object with hashes replaced, and with control and invisible characters escaped."""
+    """Return a one-line JSON object with likely hashes replaced, and with control and invisible characters escaped."""
     return "".join(map(_escape, _STRING.sub(_without_hash, record)))
 
 

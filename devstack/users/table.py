@@ -13,9 +13,9 @@ from devstack.users.records import clean, is_secret
 from signup.fields.email_address import AddressError, canonical
 
 VERIFIED_AT = "email_verified_at"
-# Rows per fetch.
+# The number of rows per fetch.
 _PAGE = 1000
-# A partial index covers addresses that are stored as typed; see prisma/migrations.
+# A partial index covers addresses that are not stored in lower case; see prisma/migrations.
 _BY_ADDRESS = sql.SQL("""u.email::TEXT = ANY(%(forms)s) OR (u.email::TEXT <> lower(u.email::TEXT)
     AND lower(u.email::TEXT) = ANY(ARRAY(SELECT lower(form) FROM unnest(%(forms)s::TEXT[]) form)))""")
 _BY_ID = sql.SQL("u.id = %(id)s")
@@ -33,7 +33,7 @@ class UsersError(Exception):
 
 
 class User(NamedTuple):
-    """A user.
+    """A row of the table.
 
     Args:
         id: the id in Postgres' text format, whatever its type.

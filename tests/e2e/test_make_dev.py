@@ -95,7 +95,7 @@ def test_make_dev_starts_the_stack_and_stops_everything(state: Path) -> None:
         assert second.process.wait(60) == 1
         second.wait_for(r"make dev: sqlproxy was terminated by SIGKILL. Its last lines:\n  \| .*listening")
         second.wait_for(r"  cause             a process was killed, probably because the machine ran out of memory")
-        second.wait_for(r"  fix               close large programs")
+        second.wait_for(r"  fix               close programs that use a lot of memory")
         assert second.processes() == []
 
 
