@@ -30,13 +30,13 @@ from devstack.stack.services import ServiceError
 HOME = Path(os.environ.get("DEVSTACK_HOME", ROOT))
 STATE = HOME / ".local" / "dev"
 LOG = STATE / "log"
-# The messages of FAILURES are written for the user. An exception in OTHERS is reported without a traceback only if a
-# remedy is known, because otherwise it is a bug.
+# The messages of FAILURES are written for the user. An exception in SYSTEM_ERRORS is reported without a traceback only
+# if a remedy is known, because otherwise it is a bug.
 FAILURES = (ServiceError, dev_vars.DevVarsError, cluster.PostgresError, MigrationError, pyodide_bundle.BundleError)
-OTHERS = (OSError, psycopg.Error)
+SYSTEM_ERRORS = (OSError, psycopg.Error)
 # The path of wrangler's page with the captured e-mails.
 EXPLORER = "/cdn-cgi/local/explorer"
-ADA = '{"name":"Ada","email":"ada@example.com","password":"correct horse battery staple"}'
+SIGN_UP_EXAMPLE = '{"name":"Ada","email":"ada@example.com","password":"correct horse battery staple"}'
 
 
 class Stopped(BaseException):
@@ -95,7 +95,7 @@ def main() -> int:
     except Stopped:
         print("make dev: stopped", flush=True)
         return 0
-    except (*FAILURES, *OTHERS) as exc:
+    except (*FAILURES, *SYSTEM_ERRORS) as exc:
         return _report_failure(exc)
 
 
@@ -158,7 +158,7 @@ def _print_welcome(url: str, seconds: float, *, verifies: bool) -> None:
         ("verify", f"open the link in the e-mail, or: curl -d token=TOKEN {host}/verify"),
     )
     rows = (
-        ("sign up", f"curl -d '{ADA}' -H 'content-type: application/json' {host}"),
+        ("sign up", f"curl -d '{SIGN_UP_EXAMPLE}' -H 'content-type: application/json' {host}"),
         *(mail if verifies else ()),
         ("the page", f"{url}/"),
         ("health check", f"curl {host}/ready"),
@@ -197,7 +197,7 @@ def _report_failure(exc: Exception) -> int:
     message = SECRET.sub("...", str(exc))
     shortage = remedies.shortage(str(STATE))
     remedy = remedies.known(f"{message}\n{shortage}", DEV)
-    if isinstance(exc, OTHERS) and remedy is None:
+    if isinstance(exc, SYSTEM_ERRORS) and remedy is None:
         raise exc
     log = str(LOG.relative_to(HOME)) if LOG.exists() else ""
     console.failure("make dev", message if isinstance(exc, FAILURES) else message.splitlines()[0], remedy, log)

@@ -57,8 +57,8 @@ def fill(text: str, name: str, block: str) -> str:
 
 def stale(root: Path = ROOT) -> dict[Path, str]:
     """Return the new text of each document that is stale."""
-    old = {name: (root / name).read_text(encoding="utf-8") for name in _DOCUMENTS}
-    return {root / name: new for name, text in old.items() if (new := _DOCUMENTS[name](text)) != text}
+    texts = {name: (root / name).read_text(encoding="utf-8") for name in _DOCUMENTS}
+    return {root / name: new for name, text in texts.items() if (new := _DOCUMENTS[name](text)) != text}
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
@@ -78,15 +78,15 @@ def _openapi(_: str) -> str:
     return json.dumps(document(settings), indent=2, ensure_ascii=False) + "\n"
 
 
-def _page(text: str) -> str:
-    worker = _table(
+def _settings_page(text: str) -> str:
+    worker_table = _table(
         ("setting", "default", "values", "description"),
         [
             (f"`{name}`", _code(_plain(schema.get("default", ""))), _values(schema), schema["description"])
             for name, schema in _settings()
         ],
     )
-    text = fill(text, "worker", worker)
+    text = fill(text, "worker", worker_table)
     for name, title in (("DATABASE_URL", "data proxy"), ("MAIL_URL", "mail provider")):
         rows = [(f"`{example}`", description) for example, description in _FORMS[name]]
         text = fill(text, name.lower().replace("_", "-"), _table((f"`{name}`", title), rows))
@@ -118,7 +118,7 @@ def _disposable_domains(_: str) -> str:
     return disposable_domains(blocklist, version("disposable-email-domains"))
 
 
-def disposable_domains(listed: Iterable[str], release: str) -> str:
+def disposable_domains(names: Iterable[str], release: str) -> str:
     """Return the list for `signup.fields.disposable_domains`.
 
     The list omits the domains in `RELAYS`, their parent domains and subdomains, and domains that no address can have.
@@ -128,7 +128,7 @@ def disposable_domains(listed: Iterable[str], release: str) -> str:
         "# The list is in the public domain (CC0 1.0). Written by `make docs`; see docs/users.md.\n"
     )
     domains = set()
-    for name in listed:
+    for name in names:
         # `canonical_domain` refuses domains that no address can have, such as those with an emoji.
         with contextlib.suppress(AddressError):
             domain = canonical_domain(name)
@@ -138,12 +138,12 @@ def disposable_domains(listed: Iterable[str], release: str) -> str:
     return head + "".join(f"{name}\n" for name in sorted(domains))
 
 
-def _is_within(domain: str, other: str) -> bool:
-    return f".{domain}".endswith(f".{other}")
+def _is_within(domain: str, parent: str) -> bool:
+    return f".{domain}".endswith(f".{parent}")
 
 
 _DOCUMENTS: dict[str, Callable[[str], str]] = {
-    "docs/settings.md": _page,
+    "docs/settings.md": _settings_page,
     "docs/openapi.json": _openapi,
     ".dev.vars.example": _dev_vars,
     "wrangler.toml": _wrangler,

@@ -14,8 +14,8 @@ from signup.hashing.profiles import Argon2id, Profile
 async def cpython_kdf(password: bytes, salt: bytes, profile: Profile, _deadline: float = math.inf, /) -> bytes:
     """Derive a key. This is a `signup.hashing.password_hasher.Kdf` that ignores the deadline."""
     if isinstance(profile, Argon2id):
-        numbers = (profile.passes, profile.memory_kib, profile.lanes, profile.key_length)
-        return hash_secret_raw(password, salt, *numbers, Type.ID)
+        parameters = (profile.passes, profile.memory_kib, profile.lanes, profile.key_length)
+        return hash_secret_raw(password, salt, *parameters, Type.ID)
     return hashlib.scrypt(
         password,
         salt=salt,

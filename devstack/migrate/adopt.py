@@ -75,18 +75,18 @@ def adopt(  # noqa: PLR0913 - one parameter for each option of the command
         if obstacles := user_table.obstacles_to_adoption(db, len(sample)):
             raise AdoptionError("; ".join(obstacles))
         rows = UserRows(db, user_table.columns(db)["email"].type)
-        work = Adoption(db, rows, hasher, decisions, report)
-        undecided = work.find_undecided()
+        adoption = Adoption(db, rows, hasher, decisions, report)
+        undecided = adoption.find_undecided()
         if undecided and passwords and write:
-            raise AdoptionError(undecided_message(undecided, work.outcome.shapes))
+            raise AdoptionError(undecided_message(undecided, adoption.outcome.shapes))
         if passwords:
-            work.require_updates()
-        work.canonicalise(write=write)
+            adoption.require_updates()
+        adoption.canonicalise(write=write)
         if passwords and write:
-            work.hash_passwords()
+            adoption.hash_passwords()
         elif passwords:
-            work.outcome.counts["hashed"] = work.count_clear_text()
-    return work.outcome
+            adoption.outcome.counts["hashed"] = adoption.count_clear_text()
+    return adoption.outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -100,9 +100,9 @@ def _run(db: Connection, migration: history.Migration) -> None:
 
 
 def _failure(migration: history.Migration, exc: psycopg.Error, *, row_remains: bool) -> MigrationError:
-    where = f" (line {_line(migration.script, exc)})" if exc.diag.statement_position else ""
+    position = f" (line {_line(migration.script, exc)})" if exc.diag.statement_position else ""
     state = "it may be half applied and is recorded as failed" if row_remains else "it was rolled back"
-    return MigrationError(f"{migration.name} failed{where}: {describe(exc)}; {state} (Prisma: P3018)")
+    return MigrationError(f"{migration.name} failed{position}: {describe(exc)}; {state} (Prisma: P3018)")
 
 
 def _line(script: str, exc: psycopg.Error) -> int:

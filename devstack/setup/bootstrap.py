@@ -86,16 +86,16 @@ def install_worker() -> None:
 
     The two `.synced` files tell pywrangler that the packages are current, so that it deploys the tested packages.
     """
-    fresh = ROOT / ".local" / "python_modules.new"
-    shutil.rmtree(fresh, ignore_errors=True)
+    new_folder = ROOT / ".local" / "python_modules.new"
+    shutil.rmtree(new_folder, ignore_errors=True)
     _run(
-        *(str(BIN / "python"), "-m", "pip", "install", "--target", str(fresh), "--no-deps", "--no-compile"),
+        *(str(BIN / "python"), "-m", "pip", "install", "--target", str(new_folder), "--no-deps", "--no-compile"),
         *(*PYODIDE_TARGET, *SECOND_PLATFORM, "--require-hashes", "-r", "requirements/worker.txt"),
     )
-    remove_foreign_extensions(fresh)
-    shutil.rmtree(fresh / "bin", ignore_errors=True)  # command line programs, which a Worker does not need
+    remove_foreign_extensions(new_folder)
+    shutil.rmtree(new_folder / "bin", ignore_errors=True)  # command line programs, which a Worker does not need
     shutil.rmtree(MODULES, ignore_errors=True)
-    fresh.rename(MODULES)
+    new_folder.rename(MODULES)
     version = _run(
         *(str(BIN / "python"), "-c", "import importlib.metadata as m; print(m.version('workers-py'), end='')")
     )
@@ -216,14 +216,16 @@ def _run(*command: str) -> str:
     env.pop("PYTHONHOME", None)
     program = f"{Path(command[0]).name} {' '.join(command[1:4])} ..."
     try:
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, errors="replace", check=False)
+        result = subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True, errors="replace", check=False
+        )
     except OSError as exc:
         raise StepError(f"{command[0]} cannot be started\n{exc}") from exc
-    if done.returncode == -signal.SIGINT:
+    if result.returncode == -signal.SIGINT:
         raise KeyboardInterrupt
-    if done.returncode:
-        raise StepError(f"{program} ended with {done.returncode}\n{(done.stdout + done.stderr).strip()}")
-    return done.stdout
+    if result.returncode:
+        raise StepError(f"{program} ended with {result.returncode}\n{(result.stdout + result.stderr).strip()}")
+    return result.stdout
 
 
 if __name__ == "__main__":

@@ -94,8 +94,8 @@ class Service:
         if self._is_lost:
             raise ServiceError(f"{self.name} cannot continue. Its last lines:\n{self.last_lines()}")
         if self._process is None or self._process.poll() is not None:
-            how = "was not started" if self._process is None else _describe_status(self._process.returncode)
-            raise ServiceError(f"{self.name} {how}. Its last lines:\n{self.last_lines()}")
+            state = "was not started" if self._process is None else _describe_status(self._process.returncode)
+            raise ServiceError(f"{self.name} {state}. Its last lines:\n{self.last_lines()}")
 
     def last_lines(self) -> str:
         """Return the last lines of the service's output."""

@@ -87,14 +87,14 @@ def _delete(users: Users, user: User, options: argparse.Namespace, parser: argpa
         if not sys.stdin.isatty():
             parser.error("cannot ask for confirmation, because standard input is not a terminal: add --yes")
         _show(user)
-        if not _confirmed(users):
+        if not _confirm(users):
             return fail("users", "nothing was deleted")
     users.delete(user)
     print(f"deleted  id {printable(user.id)}")
     return 0
 
 
-def _confirmed(users: Users) -> bool:
+def _confirm(users: Users) -> bool:
     if tables := users.cascades():
         print(printable(f"Rows of the user are also deleted in: {', '.join(tables)}"))
     try:
@@ -105,21 +105,21 @@ def _confirmed(users: Users) -> bool:
 
 
 def _show(user: User) -> None:
-    members = {_line(name): each for name, each in json.loads(user.record).items()}
-    width = max(map(len, members), default=0)
-    for name, each in members.items():
-        text = _line(each if isinstance(each, str) else json.dumps(each, ensure_ascii=False))
+    fields = {_one_line(name): value for name, value in json.loads(user.record).items()}
+    width = max(map(len, fields), default=0)
+    for name, value in fields.items():
+        text = _one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         print(f"  {console.paint(f'{name:<{width}}', 'dim', sys.stdout)}  {text}")
     print()
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _export(users: Users, records: Iterable[str], output: str | None) -> int:
     count = 0
-    with _opened(output) as file:
+    with _open_output(output) as file:
         try:
             for record in records:
                 file.write(record.encode() + b"\n")
@@ -135,7 +135,7 @@ def _export(users: Users, records: Iterable[str], output: str | None) -> int:
 
 
 @contextlib.contextmanager
-def _opened(output: str | None) -> Iterator[BinaryIO]:
+def _open_output(output: str | None) -> Iterator[BinaryIO]:
     if output is None:
         yield sys.stdout.buffer
         return

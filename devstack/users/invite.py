@@ -168,8 +168,8 @@ def _invitation(options: argparse.Namespace, parser: argparse.ArgumentParser) ->
 
 def _domain(text: str, parser: argparse.ArgumentParser) -> str:
     try:
-        listed = parse_domains(text)
-        (domain,) = [*listed.exact, *(f"*.{each}" for each in listed.parents)]
+        domains = parse_domains(text)
+        (domain,) = [*domains.exact, *(f"*.{each}" for each in domains.parents)]
     except (DomainListError, ValueError):
         parser.error("--domain must be one domain like example.com, or *.example.com for its subdomains")
     return domain
@@ -193,8 +193,8 @@ def _run(command: str, link: str, tokens: InvitationTokens, parser: argparse.Arg
         return fail("invite", str(exc))
     used = row[0] if row else 0
     state = "revoked" if used == REVOKED else f"used {used} of {invitation.uses}"
-    ended = "expired" if time.time() >= invitation.expires_at else "until"
-    print(f"{state}, for {printable(invitation.invited)}, {ended} {_format_expiry(invitation)}")
+    validity = "expired" if time.time() >= invitation.expires_at else "until"
+    print(f"{state}, for {printable(invitation.invited)}, {validity} {_format_expiry(invitation)}")
     return 0
 
 

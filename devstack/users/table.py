@@ -144,7 +144,7 @@ class Users:
 
 def forms(address: str) -> set[str]:
     """Return the forms in which a table may store an address: canonical, as typed, lower case and upper case."""
-    typed = {address, address.strip(), unicodedata.normalize("NFC", address.strip())}
+    spellings = {address, address.strip(), unicodedata.normalize("NFC", address.strip())}
     try:
         email = canonical(address)
     except AddressError:
@@ -152,9 +152,9 @@ def forms(address: str) -> set[str]:
         pass
     else:
         local, _, domain = email.rpartition("@")
-        typed |= {email, f"{local}@{idna.decode(domain)}"}
+        spellings |= {email, f"{local}@{idna.decode(domain)}"}
     # Unlike Python's lower(), Postgres' does not handle the final sigma, and in the locale C it only changes ASCII.
-    lower = {each.lower() for each in typed}
+    lower = {each.lower() for each in spellings}
     lower |= {each.replace("\u03c2", "\u03c3") for each in lower}
     # Different addresses may have the same upper-case form: both a sharp s and ss become SS.
-    return typed | lower | {upper for each in typed if (upper := each.upper()).lower() in lower}
+    return spellings | lower | {upper for each in spellings if (upper := each.upper()).lower() in lower}
