@@ -11,7 +11,7 @@ from devstack.postgres import cluster
 from devstack.scratch import scratch_folder
 from devstack.setup.bootstrap import ROOT
 
-# Branch coverage of src/ and sqlproxy/, including processes that tests/contract/sqlproxy starts. pyproject.toml sets
+# The options measure the branch coverage of src/ and sqlproxy/, also in processes that tests start. pyproject.toml sets
 # the required percentage. Three processes keep two cores busy, because tests spend a third of their time waiting.
 WHOLE = ("--cov", "--cov-report=term", "--durations=5", "--numprocesses=3", "--dist=loadfile")
 

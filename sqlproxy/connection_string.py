@@ -88,7 +88,7 @@ def parse(text: str) -> ConnectionString:
     if not text.startswith(SCHEMES):
         if "://" in text:
             raise ConnectionStringError(
-                "needs a postgres:// URL and nothing else, of the database itself and not of an HTTP proxy"
+                "needs a postgres:// URL of the database itself, not of an HTTP proxy, and no other text"
             )
         return ConnectionString(_check(_parse_with_libpq(text)), is_url=False)
     if _has_unencoded_credentials(text):
@@ -132,7 +132,7 @@ def _has_unencoded_credentials(url: str) -> bool:
 
 
 def _translate_foreign_parameters(parameters: dict[str, str]) -> None:
-    """Replace the TLS parameters of Prisma and other drivers with libpq's, and remove the schema `public`."""
+    """Replace the TLS parameters of Prisma and other drivers with libpq's, and remove a search path of `public`."""
     accept = parameters.pop("sslaccept", "accept_invalid_certs")
     if accept == "strict":
         parameters["sslmode"] = "verify-full"
@@ -209,7 +209,7 @@ def _default_root_certificate() -> Path:
 
 
 def _is_valid_host(host: str) -> bool:
-    """Return whether a host is a socket, or a name whose labels have 1 to 63 characters."""
+    """Return whether a host is a socket, an address, or a name whose labels have at most 63 characters."""
     try:
         host.encode("idna")
     except UnicodeError:

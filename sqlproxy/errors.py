@@ -318,7 +318,7 @@ class DatabaseUnreachable(RequestError):
 
 
 class OutcomeUnknown(RequestError):
-    """The connection was lost during the statement. There is no Retry-After, because a retry might run it twice."""
+    """The connection was lost during the statement. No Retry-After is sent: a retry might run the statement twice."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "08007"

@@ -143,7 +143,7 @@ class Adoption:
             self.outcome.counts["hashed"] += 1
 
     def _change_of_address(self, row: Row) -> str:
-        """Return the canonical address if it differs, else ""; record users without a valid address."""
+        """Return the canonical address if the stored one differs, else "". Record users without a valid address."""
         if row.email is None:
             self.outcome.without_address.append(row.id)
             return ""

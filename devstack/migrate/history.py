@@ -1,4 +1,4 @@
-"""Prisma's records of migrations: the migrations folder and the table `_prisma_migrations`.
+"""Read the migrations folder, and maintain Prisma's table of applied migrations, `_prisma_migrations`.
 
 Sources: prisma/prisma-engines, schema-engine: checksum.rs, migrations_directory.rs, sql_migration_persistence.rs,
 flavour/postgres.rs.
@@ -41,7 +41,7 @@ class Migration(NamedTuple):
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the script in hexadecimal, as Prisma records it."""
+        """The SHA-256 of the script in hexadecimal, as Prisma records it."""
         return _digest(self.script)
 
     def matches(self, checksum: str) -> bool:
@@ -77,7 +77,7 @@ class HistoryTable:
     def __init__(self, db: Connection, schema: str) -> None:
         self._db = db
         self._schema = schema
-        # Qualified with the schema, as in Prisma, because a migration may change search_path.
+        # As in Prisma, the name is qualified with the schema, because a migration may change search_path.
         self._table = sql.Identifier(schema, TABLE)
 
     def tables(self) -> set[str]:

@@ -21,7 +21,7 @@ class RefusedError(Exception):
 
 
 class Row(NamedTuple):
-    """A user. The id is in Postgres' text format, whatever its type."""
+    """A row. The id is in Postgres' text format, whatever its type."""
 
     id: str
     email: str | None
@@ -32,7 +32,8 @@ class UserRows:
     """The rows of the table, in the order of their ids.
 
     Args:
-        db: a connection in autocommit mode, whose search path leads to the table; the caller manages transactions.
+        db: a connection in autocommit mode, whose search path contains the table's schema. The caller manages
+            transactions.
         email_type: the type of the column `email`, which determines how addresses are compared.
     """
 

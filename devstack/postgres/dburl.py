@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlproxy import connection_string
 from sqlproxy.connection_string import ConnectionStringError
 
-# Number of characters: a shorter secret may also be part of an ordinary word.
+# A secret with fewer characters may also be part of an ordinary word.
 _SHORT = 4
 
 
@@ -30,7 +30,7 @@ class Target:
     secrets: tuple[str, ...] = field(repr=False)
 
     def redact(self, message: str) -> str:
-        """Return the message with secrets replaced. A short secret is only replaced where it is a whole word."""
+        """Return the message with secrets replaced. A short secret is replaced only where it is a whole word."""
         for secret in self.secrets:
             pattern = re.escape(secret)
             message = re.sub(pattern if len(secret) >= _SHORT else rf"(?<!\w){pattern}(?!\w)", "***", message)

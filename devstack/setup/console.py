@@ -79,7 +79,7 @@ class Console:
         self._end(title, seconds + (paint("  " + ", ".join(notes), "dim", sys.stdout) if notes else ""))
 
     def remark(self, text: str) -> None:
-        """Print an indented line. May be called during a step."""
+        """Print an indented line. This may be called during a step."""
         if self._open:
             print()
             self._open = False

@@ -104,7 +104,10 @@ class Service:
         return "\n".join(f"  {line}" for line in list(self._tail)[-SHOWN_LINES:])
 
     def stop(self) -> None:
-        """Stop the service, or kill it after a timeout, and kill its remaining child processes. May be called again."""
+        """Stop the service, or kill it after a timeout, and kill its remaining child processes.
+
+        The method may be called repeatedly.
+        """
         process = self._process
         if process is None:
             return

@@ -103,7 +103,7 @@ class Answer:
         self.size = 0
 
     def add(self, result: PGresult) -> None:
-        """Take the command tag of the statement, if it has ended, and append its next rows.
+        """Append the next rows of the statement, and take its command tag if it has ended.
 
         Raises:
             AnswerTooLarge: the answer is over the limit.

@@ -1,8 +1,8 @@
 """The ASGI application. Its four routes need no framework.
 
 `POST /sql` and `GET /metrics` need a token, which is checked before the body is read. `GET /health` (liveness) and
-`GET /ready` (the database is reachable) need no token and close the connection, because no connection is kept open
-without a token.
+`GET /ready` (the database is reachable) need no token and close the connection, because only clients with a token may
+keep a connection open.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Runner(Protocol):
     """Runs requests on the database."""
 
     async def run(self, request: Request, lease: Lease | None = None, /) -> bytes:
-        """Run a request and return its answer as JSON; the lease counts its bytes."""
+        """Run a request and return its answer as JSON; the lease counts the answer's bytes."""
         ...
 
     async def ping(self) -> None:
@@ -71,7 +71,7 @@ class App:
     Args:
         runner: runs the statements.
         authenticator: checks the tokens.
-        metrics: counts the outcome of each request.
+        metrics: counts the outcomes of requests.
         gauges: returns the pool's current state, for `/metrics`.
         body_limit: the largest body in bytes.
         total_timeout: the longest duration of a request in seconds.

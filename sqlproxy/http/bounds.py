@@ -3,8 +3,8 @@
 uvicorn has documented options for other limits, `timeout_keep_alive` and `timeout_graceful_shutdown`, which
 `sqlproxy.server` sets. It has none for the bounds here. `limit_concurrency` does not distinguish clients that have sent
 a valid token. `h11_max_incomplete_event_size` bounds the size of a head only with the slower parser h11. No option
-bounds the time of a head (slowloris), pipelined requests, or the time in which a client reads a response. So
-`sqlproxy.http.uvicorn_adapter` reports the events of uvicorn's protocol to a `BoundedConnection`.
+bounds the time in which a head arrives (slowloris), the number of pipelined requests, or the time in which a client
+reads a response. So `sqlproxy.http.uvicorn_adapter` reports the events of uvicorn's protocol to a `BoundedConnection`.
 
 A refused request gets a JSON response. If the response to an earlier request is still pending, the client would mistake
 the refusal for that response, so the connection is aborted instead.
@@ -48,7 +48,8 @@ class Bounds:
     """The bounds of a connection.
 
     Args:
-        head_timeout: seconds from the connection, or from a later request's first byte, to the end of the head.
+        head_timeout: the seconds from the start of the connection, or from the first byte of a later request, to the
+            end of the head.
         head_limit: the largest head, including trailers, in bytes.
         body_limit: the largest body in bytes, which the application enforces. Here it bounds the overhead of chunks.
         answer_timeout: the seconds that a client has to read the sent data.

@@ -1,12 +1,13 @@
 """The adapter to uvicorn's undocumented internals. No other module uses them.
 
-uvicorn's documented options do not limit clients sufficiently; `sqlproxy.http.bounds` lists the missing ones. After a
+uvicorn's documented options do not limit clients sufficiently; `sqlproxy.http.bounds` lists the missing limits. After a
 graceful stop, uvicorn raises the signal again, which ends the process before it can return an exit status. uvicorn
 cannot be stopped through a pipe. The internals are:
 
 - `HttpToolsProtocol`, which calls `httptools.HttpRequestParser` with itself as the receiver of httptools' documented
-  callbacks (`on_url`, `on_header`, …): overriding a callback gives access to a request before uvicorn.
-- `parser`: that parser, for its documented `should_upgrade` and `get_http_version`.
+  callbacks (`on_url`, `on_header`, …): overriding a callback gives access to a request before uvicorn
+  processes it.
+- `parser`: the `HttpRequestParser`, for its documented `should_upgrade` and `get_http_version`.
 - `scope`: the ASGI scope, which `on_message_begin` creates; an extension is added to it.
 - `send_400_response`: called when the parser fails or a callback raises; overridden to send JSON.
 - `on_response_complete`: called after the last part of a response is written to the transport.

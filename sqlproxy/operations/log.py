@@ -68,7 +68,7 @@ def event(level: int, name: str, *, error: BaseException | None = None, **fields
     Args:
         level: a level of `logging`.
         name: a stable name, such as `listening`.
-        error: an exception, whose type and stack trace are logged; its text is not.
+        error: an exception, whose type and stack trace are logged, but not its text.
         **fields: additional fields of the JSON object.
     """
     if _LOGGER.isEnabledFor(level):

@@ -158,7 +158,7 @@ def share(settings: Settings, index: int) -> Settings:
     """Return the settings of one process, with its share of the totals.
 
     Args:
-        settings: the settings of the service, with `processes`.
+        settings: the settings for all processes together.
         index: the number of the process, from 0.
     """
 

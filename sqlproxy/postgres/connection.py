@@ -1,4 +1,4 @@
-"""A connection to Postgres: libpq (psycopg.pq) on asyncio. libpq's errors are translated only here.
+"""A connection to Postgres: libpq (psycopg.pq) on asyncio. Only this module translates libpq's connection errors.
 
 psycopg's cursors are not used: they convert every value to a Python object, which the answer would convert back to
 text, and register the socket with the event loop for each statement. Here the socket stays registered, so that the end
@@ -50,7 +50,7 @@ _RESULTS_PER_TURN = 16
 # If libpq's memory grows by more than this number of bytes, the connection is replaced after the request.
 _KEPT_BUFFER_GROWTH = 1024 * 1024
 _RESET_SECONDS = 2.0
-# Sets the settings that the start-up options did not set. `reset_val` is the value after RESET ALL.
+# This query sets the settings that the start-up options did not set. `reset_val` is the value after RESET ALL.
 _CONFIGURE = (
     b"SELECT name, set_config(name, $1::json->>name, false) FROM pg_settings"
     b" WHERE name IN (SELECT json_object_keys($1::json)) AND reset_val <> $1::json->>name"
@@ -71,7 +71,7 @@ class Rows(Protocol):
     limit: int
 
     def add(self, result: PGresult) -> None:
-        """Take the next rows of the statement, or its command tag."""
+        """Take the next rows of the statement, and its command tag if it has ended."""
         ...
 
 
@@ -161,8 +161,8 @@ class Connection:
 
         Args:
             conninfo: libpq's connection string.
-            settings: server settings of the session, in the server's base units. Settings that already have this
-                value (from the options of `conninfo`), and settings unknown to the server, are skipped.
+            settings: server settings of the session, in the server's base units. Settings that the options of
+                `conninfo` have set to the same value, and settings unknown to the server, are skipped.
             on_lost: called once if the connection ends while it is idle.
             prepared: the connection's prepared statements.
             reset_after_use: whether clients may send statements that are not trusted, so the session must be reset.
@@ -507,7 +507,7 @@ class Connection:
             self._finish()
 
     def _on_sync(self) -> None:
-        """Handle the end of a statement that was sent with a reset, or of a query of a reset."""
+        """Handle the end of a statement that was sent with a reset, or the end of a query of a separate reset."""
         self._completed = True
         self._pending_syncs -= 1
         if self._pending_syncs:

@@ -1,4 +1,4 @@
-"""Run requests on the pool: a single statement or a transaction."""
+"""Run requests, each a single statement or a transaction, on connections of the pool."""
 
 from __future__ import annotations
 

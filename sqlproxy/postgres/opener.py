@@ -36,7 +36,7 @@ class Opener:
         self._settings = settings
         self._session = session_settings(settings)
         plain = make_conninfo("", **params)
-        # Tried in order until one succeeds.
+        # The connection strings to try, in this order, until one of them works.
         self._conninfos = [plain]
         # These options would replace those of a connection service.
         if not (params.get("service") or os.environ.get("PGSERVICE")):
@@ -56,7 +56,7 @@ class Opener:
             try:
                 connection = await self._open(conninfo, on_lost)
             except DatabaseUnreachable as exc:
-                # A server that refuses the options answers at once.
+                # A server that refuses the options answers at once, so a timeout has another cause.
                 if isinstance(exc.__cause__, TimeoutError | ConnectionTimeout):
                     raise
             else:

@@ -1,4 +1,4 @@
-"""Prepare the statements that a connection runs repeatedly."""
+"""Decide which statements of a connection are prepared, and remember their names."""
 
 from __future__ import annotations
 

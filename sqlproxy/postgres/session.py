@@ -53,7 +53,7 @@ def session_settings(settings: Settings) -> dict[str, str]:
 
 
 class StateLog:
-    """Logs changes of the reachability of Postgres, rather than every attempt.
+    """Logs when Postgres becomes unreachable or reachable again, rather than every attempt to connect.
 
     Args:
         params: libpq's parameters, whose secret and identifying values are removed from the log.
@@ -74,9 +74,9 @@ class StateLog:
 
 
 def scrub(text: str, params: Mapping[str, str | int]) -> str:
-    """Replace the secret and identifying parameters in libpq's message about a failed attempt by their names.
+    """Replace secret and identifying parameters with their names in libpq's message about a failed connection.
 
-    A value of one or two characters also occurs in ordinary words, so it is only replaced in quotes or parentheses,
+    A value of one or two characters also occurs in ordinary words, so it is replaced only in quotes or parentheses,
     where libpq puts the names of users, databases and hosts. libpq does not quote passwords; as a precaution, a
     password of three or more characters is replaced wherever it occurs.
     """

@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 REFUSED = "refused: "
 HTTPS = f"{REFUSED}.*only over https"
-HTTP_PROXY = f"{REFUSED}needs a postgres:// URL and nothing else, of the database itself"
+HTTP_PROXY = f"{REFUSED}needs a postgres:// URL of the database itself"
 ENCODE = f"{REFUSED}.*percent-encode"
 POOLER = f"{REFUSED}points to a connection pooler"
 
