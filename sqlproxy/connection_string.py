@@ -90,7 +90,7 @@ def parse(text: str) -> ConnectionString:
             raise ConnectionStringError(
                 "needs a postgres:// URL of the database itself, not of an HTTP proxy, and no other text"
             )
-        return ConnectionString(_check(_parse_with_libpq(text)), is_url=False)
+        return ConnectionString(_check_parameters(_parse_with_libpq(text)), is_url=False)
     if _has_unencoded_credentials(text):
         raise ConnectionStringError(_UNENCODED_CREDENTIALS)
     if re.search("%(?![0-9A-Fa-f]{2})", text):
@@ -118,7 +118,7 @@ def parse(text: str) -> ConnectionString:
         )
         raise ConnectionStringError(f"has unknown parameters: {listed_names}")
     libpq_query = "&".join(f"{name}={value}" for name, value in query_parameters.items())
-    parameters = _check(_parse_with_libpq(f"{base}?{libpq_query}" if libpq_query else base))
+    parameters = _check_parameters(_parse_with_libpq(f"{base}?{libpq_query}" if libpq_query else base))
     return ConnectionString(parameters, schema, pool, pgbouncer == "true")
 
 
@@ -163,7 +163,7 @@ def _parse_with_libpq(text: str) -> dict[str, str]:
     return {name: str(value) for name, value in parsed.items() if value is not None}
 
 
-def _check(parameters: dict[str, str]) -> dict[str, str]:
+def _check_parameters(parameters: dict[str, str]) -> dict[str, str]:
     """Check libpq's parameters at start-up, not at each connection, and add root certificates if they are needed."""
     if any("\0" in value for value in parameters.values()):
         # libpq would end the value at the NUL.

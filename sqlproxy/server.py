@@ -129,7 +129,7 @@ async def _run(
             on_listening()
             yield
 
-    server = Server(_config(app, settings, metrics), listen_for_stop)
+    server = Server(_uvicorn_config(app, settings, metrics), listen_for_stop)
     pool.start()
     if isinstance(metrics, SharedMetrics):
         _publish(metrics, pool, settings)
@@ -157,7 +157,7 @@ def _publish(metrics: SharedMetrics, pool: Pool, settings: Settings) -> None:
     asyncio.get_running_loop().call_later(_PUBLISH_SECONDS, _publish, metrics, pool, settings)
 
 
-def _config(app: App, settings: Settings, metrics: Metrics) -> uvicorn.Config:
+def _uvicorn_config(app: App, settings: Settings, metrics: Metrics) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=cast("type[asyncio.Protocol]", partial(Protocol, bounded_connections(settings, metrics))),

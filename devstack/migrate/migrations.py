@@ -72,12 +72,12 @@ def migrate(
             (P3005), an earlier migration failed (P3009), sign-ups would fail, a migration failed now (P3018), or the
             folder cannot be read.
     """
-    migrations = _read(folder)
+    migrations = _read_migrations(folder)
     with _session(url) as (db, schema):
         history_table = history.HistoryTable(db, schema)
         is_new = _require_history(history_table, schema, migrations)
         records = [] if is_new else history_table.records()
-        _check(records, migrations, report)
+        _check_history(records, migrations, report)
         applied = {record.name for record in records if record.rolled_back_at is None}
         pending = [migration for migration in migrations if migration.name not in applied]
         if user_table.exists(db):
@@ -91,11 +91,11 @@ def migrate(
             scripts.apply(db, history_table, migration)
             report(f"applied  {migration.name}  {(time.monotonic() - began) * 1000:.0f} ms")
         set_search_path(db, schema)
-        _settle_users(db, pending, report, existing_users)
+        _verify_existing_users(db, pending, report, existing_users)
     return [migration.name for migration in pending]
 
 
-def _settle_users(
+def _verify_existing_users(
     db: Connection,
     pending: list[history.Migration],
     report: Callable[[str], None],
@@ -123,7 +123,7 @@ def baseline(url: str, name: str, folder: Path = FOLDER) -> None:
         MigrationError: there is no such migration (P3017), it is already recorded as applied (P3008), the table
             that it creates is missing or incompatible, or the database failed.
     """
-    migration = next((each for each in _read(folder) if each.name == name), None)
+    migration = next((each for each in _read_migrations(folder) if each.name == name), None)
     if migration is None:
         raise MigrationError(f"there is no migration {name} in {folder}")
     with _session(url) as (db, schema), db.transaction():
@@ -187,7 +187,7 @@ def _session(url: str) -> Iterator[tuple[Connection, str]]:
                 db.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
             except psycopg.errors.LockNotAvailable as exc:
                 raise MigrationError(
-                    f"another migration has been running for {_LOCK_SECONDS} s{_holder(db)}; try later"
+                    f"another migration has been running for {_LOCK_SECONDS} s{_describe_lock_holder(db)}; try later"
                 ) from exc
             db.execute("RESET lock_timeout")
             yield db, target.schema
@@ -195,7 +195,7 @@ def _session(url: str) -> Iterator[tuple[Connection, str]]:
         raise MigrationError(str(exc)) from exc
 
 
-def _holder(db: Connection) -> str:
+def _describe_lock_holder(db: Connection) -> str:
     """Describe the session that holds Prisma's lock, as far as this login may see it."""
     query = """
         SELECT pid, application_name, usename, to_char(backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
@@ -211,7 +211,7 @@ def _holder(db: Connection) -> str:
     return f" (server process {process}{details}; SELECT pg_terminate_backend({process}) ends it)"
 
 
-def _read(folder: Path) -> list[history.Migration]:
+def _read_migrations(folder: Path) -> list[history.Migration]:
     try:
         migrations = history.read_folder(folder)
     except (OSError, UnicodeDecodeError) as exc:
@@ -240,7 +240,9 @@ def _require_history(history_table: history.HistoryTable, schema: str, migration
     return True
 
 
-def _check(records: list[history.Record], migrations: list[history.Migration], report: Callable[[str], None]) -> None:
+def _check_history(
+    records: list[history.Record], migrations: list[history.Migration], report: Callable[[str], None]
+) -> None:
     by_name = {migration.name: migration for migration in migrations}
     if failed := [record for record in records if record.failed]:
         raise MigrationError(

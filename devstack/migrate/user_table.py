@@ -78,10 +78,10 @@ def obstacles_to_sign_up(db: Connection) -> list[str]:
     if missing:
         return [f'table "User" has no column {", ".join(missing)}: rename the existing column; see {_GUIDE}']
     return [
-        *_wrong_id(db, existing["id"]),
-        *_wrong_texts(existing),
-        *_wrong_indexes(db),
-        *_wrong_other_columns(db, existing),
+        *_id_obstacles(db, existing["id"]),
+        *_text_obstacles(existing),
+        *_index_obstacles(db),
+        *_other_column_obstacles(db, existing),
     ]
 
 
@@ -93,8 +93,8 @@ def obstacles_to_adoption(db: Connection, hash_length: int) -> list[str]:
     if missing := [name for name in ("id", "email", "password") if name not in existing]:
         return [f'table "User" has no column {", ".join(missing)}']
     return [
-        *_not_a_key(db, existing["id"]),
-        *_wrong_texts({name: existing[name] for name in ("email", "password")}, {"password": hash_length}),
+        *_key_obstacles(db, existing["id"]),
+        *_text_obstacles({name: existing[name] for name in ("email", "password")}, {"password": hash_length}),
         *([] if unique_indexes(db, "email") else ['column "email" has no unique index: run `make migrate` first']),
     ]
 
@@ -106,7 +106,7 @@ def obstacles_to_lookup(db: Connection) -> list[str]:
     existing = columns(db)
     if missing := [name for name in ("id", "email") if name not in existing]:
         return [f'table "User" has no column {", ".join(missing)}']
-    return [*_not_a_key(db, existing["id"])]
+    return [*_key_obstacles(db, existing["id"])]
 
 
 _GUIDE = "docs/migrate-from-accelerate.md, section 1"
@@ -121,13 +121,13 @@ def _find_table_problem(db: Connection) -> str:
     return "" if kind[0] in "rp" else '"User" is not a table: rename the table itself to "User"'
 
 
-def _not_a_key(db: Connection, identity: Column) -> Iterator[str]:
+def _key_obstacles(db: Connection, identity: Column) -> Iterator[str]:
     if not identity.required or not unique_indexes(db, "id"):
         yield 'column "id" may be NULL or duplicate: ALTER TABLE "User" ADD PRIMARY KEY ("id")'
 
 
-def _wrong_id(db: Connection, identity: Column) -> Iterator[str]:
-    yield from _not_a_key(db, identity)
+def _id_obstacles(db: Connection, identity: Column) -> Iterator[str]:
+    yield from _key_obstacles(db, identity)
     if identity.type not in _INTEGERS:
         yield f'column "id" is {identity.type}, and the Worker returns ids as integers: keep the old Worker'
     elif not identity.has_default:
@@ -137,7 +137,7 @@ def _wrong_id(db: Connection, identity: Column) -> Iterator[str]:
         )
 
 
-def _wrong_texts(existing: dict[str, Column], widths: dict[str, int] = WIDTHS) -> Iterator[str]:
+def _text_obstacles(existing: dict[str, Column], widths: dict[str, int] = WIDTHS) -> Iterator[str]:
     for name in existing.keys() & WIDTHS.keys():
         column = existing[name]
         fix = f'ALTER TABLE "User" ALTER COLUMN "{name}" TYPE TEXT'
@@ -149,14 +149,14 @@ def _wrong_texts(existing: dict[str, Column], widths: dict[str, int] = WIDTHS) -
             yield f'column "{name}" holds {column.size} characters, but needs {widths[name]}: {fix}'
 
 
-def _wrong_indexes(db: Connection) -> Iterator[str]:
+def _index_obstacles(db: Connection) -> Iterator[str]:
     name = "User_email_key"
     index_exists = db.execute("SELECT to_regclass(%s) IS NOT NULL", [f'"{name}"']).fetchone() == (True,)
     if index_exists and name not in unique_indexes(db, "email"):
         yield f'"{name}" is not a unique index on "email" alone: drop it; the migrations create the right one'
 
 
-def _wrong_other_columns(db: Connection, existing: dict[str, Column]) -> Iterator[str]:
+def _other_column_obstacles(db: Connection, existing: dict[str, Column]) -> Iterator[str]:
     if "created_at" in existing and existing["created_at"].type not in _TIMESTAMPS:
         yield f'column "created_at" is {existing["created_at"].type}, not a timestamp: rename it'
     elif "created_at" in existing and not existing["created_at"].has_default:

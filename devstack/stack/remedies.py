@@ -2,7 +2,7 @@
 
 from devstack.setup.remedies import ANYWHERE, Remedy
 
-_ANEW = "make dev then creates an empty database (all users in the old one are lost)"
+_NEW_DATABASE = "make dev then creates an empty database (all users in the old one are lost)"
 
 DEV = (
     # The stack's own messages come first, because they are more reliable than a word in a program's output.
@@ -58,7 +58,7 @@ DEV = (
         "another Postgres",
         r"database files are incompatible with server|initialized by PostgreSQL version",
         "the local database was created by another major version of Postgres",
-        f"delete .local/dev/postgres: {_ANEW}",
+        f"delete .local/dev/postgres: {_NEW_DATABASE}",
     ),
     Remedy(
         "Postgres runs",
@@ -70,13 +70,13 @@ DEV = (
         "password lost",
         r"\.password is missing",
         "the file with the password of the local database is missing",
-        f"delete .local/dev/postgres: {_ANEW}",
+        f"delete .local/dev/postgres: {_NEW_DATABASE}",
     ),
     Remedy(
         "another history",
         r"no history of migrations|failed earlier and may be half applied|was (changed|edited|modified) after",
         "the local database and this checkout have different migrations, perhaps because of another branch",
-        f"return to that branch, or delete .local/dev/postgres: {_ANEW}",
+        f"return to that branch, or delete .local/dev/postgres: {_NEW_DATABASE}",
     ),
     Remedy(
         "root",
@@ -96,7 +96,7 @@ DEV = (
         "damaged database",
         r"valid checkpoint record|PANIC: |is not a valid data directory|invalid data in file|missing or invalid",
         "the local database is damaged, for example by a power cut or an incomplete copy",
-        f"delete .local/dev/postgres: {_ANEW}",
+        f"delete .local/dev/postgres: {_NEW_DATABASE}",
     ),
     Remedy(
         "taken meanwhile",

@@ -82,7 +82,7 @@ class Service:
             start_new_session=True,
             preexec_fn=_die_with_supervisor,  # noqa: PLW1509 - the function only makes a system call
         )
-        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader = threading.Thread(target=self._read_output, args=(self._process,), daemon=True)
         self._reader.start()
 
     def require_alive(self) -> None:
@@ -122,7 +122,7 @@ class Service:
         if self._reader is not None:
             self._reader.join(timeout=2)
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _read_output(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         with process.stdout as lines:
             for line in lines:

@@ -132,7 +132,7 @@ class Stack:
         else:
             env_files, local_url = self._start_hyperdrive(options.hyperdrive)
         with options.step("Python for workerd") as notes:
-            environment, local, note = self._python()
+            environment, local, note = self._select_python_bundle()
             notes.append(note)
         with options.step("wrangler dev"):
             self._start_wrangler(env_files, {**environment, **local_url}, local=local)
@@ -217,9 +217,9 @@ class Stack:
         port = free_port()
         settings = {**cluster.DEFAULTS, **self.options.settings}
         command = [*self.options.within, *cluster.command(data, port, settings)]
-        postgres = self._add("postgres", command, stop_signal=signal.SIGINT)
+        postgres = self._add_service("postgres", command, stop_signal=signal.SIGINT)
         postgres.start()
-        self._wait(
+        self._wait_until_ready(
             postgres, lambda: "" if cluster.is_ready(data, postgres.pid or 0) else "it does not accept connections yet"
         )
         self.database_url = cluster.url(data, port)
@@ -236,12 +236,12 @@ class Stack:
             "SQLPROXY_POOL_SIZE": str(self.options.pool_size),
             **self.options.sqlproxy,
         }
-        service = self._add("sqlproxy", [sys.executable, "-m", "sqlproxy"], environment)
+        service = self._add_service("sqlproxy", [sys.executable, "-m", "sqlproxy"], environment)
         service.start()
-        self._wait(service, lambda: readiness.find_obstacle(port, "/ready"))
+        self._wait_until_ready(service, lambda: readiness.find_obstacle(port, "/ready"))
 
     @staticmethod
-    def _python() -> tuple[dict[str, str], bool, str]:
+    def _select_python_bundle() -> tuple[dict[str, str], bool, str]:
         """Return the environment that selects workerd's Python bundle, whether it is a local one, and a description."""
         choice = os.environ.get("PYODIDE_BUNDLE", "auto")
         if choice == "official" or (choice == "auto" and pyodide_bundle.official_is_reachable()):
@@ -251,7 +251,7 @@ class Stack:
 
     def _start_wrangler(self, env_files: list[Path], environment: Mapping[str, str], *, local: bool) -> None:
         options = self.options
-        config = self._config()
+        config = self._configuration_file()
         # Compatibility flags on the command line replace those in the file.
         flags = pyodide_bundle.flags(config) if local else ()
         temporary = options.state / "tmp"
@@ -277,11 +277,11 @@ class Stack:
             "CLOUDFLARE_CF_FETCH_ENABLED": "false",
             "NO_COLOR": "1",
         }
-        service = self._add("wrangler", command, {**private, **environment}, fatal=_RUNTIME_LOST)
+        service = self._add_service("wrangler", command, {**private, **environment}, fatal=_RUNTIME_LOST)
         service.start()
-        self._wait(service, lambda: readiness.find_obstacle(options.port, options.ready))
+        self._wait_until_ready(service, lambda: readiness.find_obstacle(options.port, options.ready))
 
-    def _config(self) -> Path:
+    def _configuration_file(self) -> Path:
         """Return the path of wrangler's configuration: wrangler.toml, or a changed copy next to links to the code."""
         text = self.options.config
         if self.options.hyperdrive is not None:
@@ -298,7 +298,7 @@ class Stack:
         (folder / "wrangler.toml").write_text(text, encoding="utf-8")
         return folder / "wrangler.toml"
 
-    def _add(
+    def _add_service(
         self,
         name: str,
         command: list[str],
@@ -308,11 +308,11 @@ class Stack:
     ) -> Service:
         path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
         env = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **(environment or {})}
-        service = Service(name, command, env, self._show, stop_signal=stop_signal, fatal=fatal)
+        service = Service(name, command, env, self._show_line, stop_signal=stop_signal, fatal=fatal)
         self.services.append(service)
         return service
 
-    def _wait(self, service: Service, obstacle: Callable[[], str]) -> None:
+    def _wait_until_ready(self, service: Service, obstacle: Callable[[], str]) -> None:
         """Wait until a service is ready."""
         start, announced = time.monotonic(), False
         while reason := obstacle():
@@ -337,7 +337,7 @@ class Stack:
             time.sleep(min(remaining, POLL_SECONDS))
             self.require_alive()
 
-    def _show(self, name: str, line: str) -> None:
+    def _show_line(self, name: str, line: str) -> None:
         if not line or _TABLE.match(line):
             return
         safe = printable(_SECRET.sub("...", line))

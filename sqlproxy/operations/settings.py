@@ -162,14 +162,14 @@ def share(settings: Settings, index: int) -> Settings:
         index: the number of the process, from 0.
     """
 
-    def part(total: int) -> int:
+    def divide(total: int) -> int:
         return total // settings.processes + (index < total % settings.processes)
 
     return replace(
         settings,
-        pool_size=part(settings.pool_size),
-        min_connections=part(settings.min_connections),
-        queue_length=part(settings.queue_length),
+        pool_size=divide(settings.pool_size),
+        min_connections=divide(settings.min_connections),
+        queue_length=divide(settings.queue_length),
     )
 
 
@@ -190,13 +190,13 @@ def read(flags: Mapping[str, str | bool], environ: Mapping[str, str]) -> Setting
         option = option_of(item.name)
         if option is None:
             continue
-        given = flags.get(item.name)
+        raw_value = flags.get(item.name)
         source = "--" + item.name.replace("_", "-")
-        if given is None:
+        if raw_value is None:
             source = PREFIX + item.name.upper()
-            given = environ.get(source, "")
-        if given != "":
-            values[item.name] = _convert(given, type(item.default), option, source)
+            raw_value = environ.get(source, "")
+        if raw_value != "":
+            values[item.name] = _convert(raw_value, type(item.default), option, source)
     database = _connection_string(_secret("database_url", values, environ))
     if database.pgbouncer:
         values["prepare_threshold"] = 0
@@ -208,28 +208,28 @@ def read(flags: Mapping[str, str | bool], environ: Mapping[str, str]) -> Setting
         trusted=load_statements(WORKER_STATEMENTS) if allowed is None else allowed,
         **values,
     )
-    _check(settings)
+    _check_combinations(settings)
     return settings
 
 
-def _convert(given: str | bool, kind: type, option: Option, source: str) -> object:
+def _convert(raw_value: str | bool, kind: type, option: Option, source: str) -> object:
     if kind is bool:
-        if given in (True, "1", "true", "yes", "on"):
+        if raw_value in (True, "1", "true", "yes", "on"):
             return True
-        if given in ("0", "false", "no", "off"):
+        if raw_value in ("0", "false", "no", "off"):
             return False
         raise SettingError(f"{source} must be true or false")
     if kind is str:
-        if option.choices and given not in option.choices:
+        if option.choices and raw_value not in option.choices:
             raise SettingError(f"{source} must be one of {', '.join(option.choices)}")
-        return given
+        return raw_value
     expected = "a whole number" if kind is int else "a number"
     try:
-        number = kind(given)
+        number = kind(raw_value)
     except ValueError:
-        raise SettingError(f"{source} must be {expected}, not {given!r}") from None
+        raise SettingError(f"{source} must be {expected}, not {raw_value!r}") from None
     if not option.low <= number <= option.high:
-        raise SettingError(f"{source} must be {expected} from {option.bounds}, not {given!r}")
+        raise SettingError(f"{source} must be {expected} from {option.bounds}, not {raw_value!r}")
     return number
 
 
@@ -272,7 +272,7 @@ def _tokens(secret: str) -> tuple[str, ...]:
     return tokens
 
 
-def _check(settings: Settings) -> None:
+def _check_combinations(settings: Settings) -> None:
     if settings.min_connections > settings.pool_size:
         raise SettingError("min-connections is larger than pool-size")
     if settings.processes > settings.pool_size:
