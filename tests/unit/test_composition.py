@@ -3,8 +3,6 @@
 import asyncio
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +14,6 @@ import pytest
 from pydantic import SecretBytes
 
 from devstack.kdf import cpython_kdf
-from devstack.setup.bootstrap import ROOT
 from signup.composition import Platform, build
 from signup.fields.models import STORED
 from signup.guards.rate_limits import EMAIL_LIMIT
@@ -182,46 +179,6 @@ async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
     assert (response.status, json.loads(response.body)["code"]) == (500, "misconfigured")
     assert json.loads(lines[-1])["reason"].startswith("EMAIL_DOMAINS_BLOCKED must list domains")
     assert "canary" not in "".join(lines)
-
-
-def test_modules_of_unused_settings_are_not_imported() -> None:
-    """A JSON sign-up imports domain lists, invitations and extra fields only if they are used.
-
-    A plain address does not need email-validator, which takes as long to import as pydantic.
-    """
-    script = """
-import asyncio, json, sys
-import httpx
-body = json.dumps({"name": "Ada", "email": "ada@mailinator.com", "password": "correct horse battery staple"}).encode()
-async def read(*_): return body
-async def kdf(password, salt, profile, deadline): return bytes(profile.key_length)
-def created(request):
-    *stored, _, key = json.loads(request.content)["params"]
-    return httpx.Response(200, json={"rows": [[key, "1", *stored, "2026-11-22T20:00:00.000Z", None]]})
-optional = ("_domains", "email_validator", "signed_tokens", "invitations.guard", "invitations.tokens", "extra_fields")
-for settings in json.loads(sys.argv[1]):
-    from signup.composition import Platform, build
-    from signup.web.messages import Request
-    bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **settings}
-    app = build(bindings.get, Platform(lambda: httpx.MockTransport(created), kdf, lambda _: None, lambda _: None))
-    response = asyncio.run(app(Request("POST", "/", {"content-type": "application/json"}, read)))
-    print(response.status, *sorted(name for name in sys.modules if name.endswith(optional)))
-    for name in [name for name in sys.modules if name.startswith(("signup", "email_validator"))]:
-        del sys.modules[name]
-"""
-    invite = {"SIGN_UP": "invite", "INVITATION_SECRET": f"a:{'A' * 43}="}
-    extra = {"EXTRA_FIELDS": '{"properties": {"a": {"type": "boolean", "title": "A"}}, "required": ["a"]}'}
-    settings = [{}, {"DISPOSABLE_EMAIL": "refuse"}, {"EMAIL_DOMAINS_BLOCKED": "canary_.example"}, invite, extra]
-    command = [sys.executable, "-c", script, json.dumps(settings)]
-    completed = subprocess.run(command, cwd=ROOT / "src", capture_output=True, text=True, check=True)
-    assert completed.stdout.splitlines() == [
-        "201",
-        "422 signup.fields.disposable_domains signup.fields.email_domains",
-        # Most errors in a list are found without email-validator, which is slow to import.
-        "500 signup.fields.email_domains",
-        "403 signup.hashing.signed_tokens signup.invitations.guard signup.invitations.tokens",
-        "422 signup.fields.extra_fields",
-    ]
 
 
 async def test_terms_and_extra_fields_are_part_of_a_verified_sign_up() -> None:
