@@ -24,13 +24,13 @@ URL = "https://proxy.example/query"
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[Accelerate]:
-    """Return a client of the data proxy that speaks Accelerate's protocol."""
+    """Return a `DataProxy` for Accelerate's protocol."""
     async with stock_http() as http:
         yield Accelerate(http, URL, SecretStr("canary-key"), "1.2.3")
 
 
 async def execute(proxy: Accelerate, response: httpx.Response | Exception) -> Rows:
-    """Execute a statement that gets this response or exception."""
+    """Execute a statement while the server returns this response, or the request raises this exception."""
     with respx.mock:
         respx.post(URL).mock(side_effect=[response])
         return await proxy.execute("SELECT $1", ("canary-value",))
@@ -82,7 +82,7 @@ async def test_values_are_returned_as_text(proxy: Accelerate) -> None:
     "type_name", ["double", "float", "datetime", "date", "time", "json", "bytes", "string-array", "new"]
 )
 async def test_a_type_without_exact_text_is_rejected(proxy: Accelerate, type_name: str) -> None:
-    """The executor reformats these types; they are rejected even without rows."""
+    """The executor reformats the values of these types; `new` is unknown. A result without rows is rejected too."""
     with pytest.raises(ProxyUnavailable, match="unsupported_type"):
         await execute(proxy, result([type_name], ["canary-value"]))
     with pytest.raises(ProxyUnavailable, match="unsupported_type"):
@@ -147,10 +147,10 @@ async def test_the_violated_constraint_is_reported(proxy: Accelerate, constraint
         ("DatabaseAccessDenied", Misconfigured),
     ],
 )
-async def test_a_connection_error_is_mapped_to_its_problem(
+async def test_an_error_without_a_sqlstate_is_mapped_to_its_problem(
     proxy: Accelerate, kind: str, expected: type[Problem]
 ) -> None:
-    """An error before Postgres responds has a kind instead of a SQLSTATE."""
+    """Errors of the connection or the driver have a kind and no SQLSTATE."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, error(kind=kind))
     assert type(caught.value) is expected
@@ -212,7 +212,7 @@ async def test_a_status_without_a_code_is_mapped_to_its_problem(
     ],
 )
 async def test_no_problem_quotes_a_request_or_response(proxy: Accelerate, response: httpx.Response | Exception) -> None:
-    """Neither values nor credentials are in a problem's text or members."""
+    """The text, members and causes of a problem contain no values or credentials."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, response)
     assert "canary" not in exception_texts(caught.value)

@@ -68,7 +68,7 @@ def strict(http: Http) -> Harness:
 
 
 async def test_only_five_hex_digits_of_the_hash_are_sent(check: Harness) -> None:
-    """The request is a GET of the prefix, with padding and without a body."""
+    """The request is a GET with the prefix in its path and no body. Its header requests padding."""
     request = await check(CLEAN)
     assert (request.method, str(request.url), request.content) == ("GET", URL, b"")
     assert request.headers["add-padding"] == "true"
@@ -89,7 +89,7 @@ async def test_a_breached_password_is_rejected(check: Harness, line: str, form: 
 
 @pytest.mark.parametrize("line", [f"{DIGEST[5:]}:0", f"{DIGEST[5:]}:000", f"{DIGEST[6:]}0:5", f"0{DIGEST[5:-1]}:5"])
 async def test_padding_and_other_hashes_do_not_match(strict: Harness, line: str) -> None:
-    """A count of 0 is padding."""
+    """An entry with a count of 0 is padding."""
     await strict(httpx.Response(200, text=f"{OTHER}\r\n{line}"))
 
 
@@ -137,7 +137,7 @@ async def test_the_timeout_is_limited_by_the_requests_deadline(
 
 
 async def test_the_circuit_opens_after_repeated_failures(check: Harness, strict: Harness) -> None:
-    """No request is sent for a while. A check that fails open still logs a warning for each sign-up."""
+    """While the circuit is open, no request is sent. A check that fails open logs a warning for each sign-up."""
     for each in (check, strict):
         for _ in range(FAILURES):
             try:

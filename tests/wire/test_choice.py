@@ -1,4 +1,4 @@
-"""The endpoint and credentials for each form of DATABASE_URL."""
+"""The endpoint and the credentials for each form of DATABASE_URL, and the URLs that are refused."""
 
 import re
 from base64 import b64decode
@@ -26,7 +26,7 @@ NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 
 
 async def request_for(url: str) -> httpx.Request:
-    """Return the HTTP request of a statement with this DATABASE_URL; its response is valid in every dialect."""
+    """Execute a statement with this DATABASE_URL; return the HTTP request. The response is valid in every dialect."""
     response = {"rows": [], "data": {"types": [], "rows": []}, "complete": True}
     with respx.mock:
         route = respx.post().respond(json=response)
@@ -49,7 +49,7 @@ async def request_for(url: str) -> httpx.Request:
     ],
 )
 async def test_a_sqlproxy_url_selects_its_endpoint_and_token(url: str, endpoint: str) -> None:
-    """The endpoint is /sql below the URL's path; `sql+http` is for loopback only; the token is a bearer token."""
+    """The endpoint is /sql below the URL's path, over plain HTTP for `sql+http`. The token is a bearer token."""
     request = await request_for(url)
     assert (str(request.url), request.headers["authorization"]) == (endpoint, "Bearer token")
     assert "neon-connection-string" not in request.headers
@@ -121,7 +121,7 @@ async def test_a_prisma_postgres_url_selects_the_direct_host(url: str, endpoint:
     ],
 )
 async def test_an_accelerate_url_selects_its_endpoint_and_key(url: str, endpoint: str, engine: str) -> None:
-    """The key is a bearer token. Loopback URLs, such as those of `prisma dev`, use http and version 0.0.0."""
+    """The key is a bearer token. Loopback URLs, such as those of `prisma dev`, use http and engine version 0.0.0."""
     request = await request_for(url)
     assert str(request.url) == endpoint
     assert request.headers["authorization"] == "Bearer canary"

@@ -1,4 +1,4 @@
-"""A constraint's name is logged only if it is an identifier that quotes no value."""
+"""A constraint's name is logged only if it is an identifier that contains no part of a secret or parameter."""
 
 import httpx
 import pytest
@@ -22,7 +22,7 @@ PARAMETERS = ("Ada_Lovelace", "canary@example.com", "Bob", None, "")
 
 
 async def database_error(url: str, constraint: object) -> DatabaseError:
-    """Return the error of a violated constraint with this name, in the dialect of a URL."""
+    """Return the error for a violation of a constraint with this name, in the dialect of the URL."""
     fields = {"message": "m", "code": "23505", "constraint": constraint}
     cause = {"kind": "UniqueConstraintViolation", "originalCode": "23505", "constraint": {"index": constraint}}
     executor: dict[str, object] = {"code": "P2010", "meta": {"driverAdapterError": {"cause": cause}}}
@@ -52,11 +52,11 @@ async def test_an_identifier_is_logged(url: str, name: str) -> None:
         *("", "two words", "c" * 64, "1c", "c\n", "c\u00e9", "canary@example.com", "c;", '"c"', "\x1b[31m"),
         # The credential: as a whole, in upper case, in part, and within another name.
         *(KEY, KEY.upper(), KEY[:12], f"User_{KEY}_key", f"x_{KEY[6:15]}"),
-        # Parameters of the statement.
+        # Names that contain a parameter of the statement, or a word of one.
         *("Ada_Lovelace", "ada_lovelace_key", "Bob", "canary"),
     ],
 )
-async def test_other_texts_and_quoted_values_are_not_logged(url: str, name: str) -> None:
+async def test_invalid_identifiers_and_quoted_values_are_not_logged(url: str, name: str) -> None:
     """The SQLSTATE is kept, and the name is omitted."""
     problem = await database_error(url, name)
     assert (problem.sqlstate, problem.constraint) == ("23505", "")

@@ -12,7 +12,7 @@ URL = "https://proxy.example:8443/sql"
 
 
 async def test_post_and_get_send_the_headers_and_return_the_response() -> None:
-    """The headers of endpoint and request are sent, with host and length; the response is read completely."""
+    """The headers of the endpoint and of the request are sent, with Host and Content-Length. The body is read."""
     async with stock_http() as http:
         endpoint = http.endpoint(URL, {"authorization": "Bearer t"})
         with respx.mock:
@@ -35,7 +35,7 @@ async def test_post_and_get_send_the_headers_and_return_the_response() -> None:
 
 
 async def test_no_cookie_is_sent_with_the_next_request() -> None:
-    """Requests of different users share no state."""
+    """Otherwise a request could get the session of another user."""
     async with stock_http() as http:
         endpoint = http.endpoint(URL, {})
         with respx.mock:
@@ -54,7 +54,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_an_invalid_url_raises_an_exception_when_it_is_used() -> None:
-    """The exception is one of httpx, which the callers translate."""
+    """An endpoint can be created with an invalid URL. Callers translate the exception of the request."""
     http = Http(httpx.MockTransport(lambda _: httpx.Response(200)), 1)
     with pytest.raises(httpx.InvalidURL):
         await http.endpoint("https://proxy.example:port/", {}).get()

@@ -37,7 +37,7 @@ class Binding:
 
 
 async def send(url: str, binding: Binding | None = None, sender: str = "Tea & Co. <a@example.com>") -> list[str]:
-    """Send the e-mail; return the lines of the log."""
+    """Send `MAIL`; return the log lines."""
     lines: list[str] = []
     async with stock_http() as http:
         mailer = choose(SecretStr(url), sender, http, {"EMAIL": binding}.get, lines.append)
@@ -46,12 +46,12 @@ async def send(url: str, binding: Binding | None = None, sender: str = "Tea & Co
 
 
 async def failure(url: str, outcome: httpx.Response | Exception) -> DeliveryFailed:
-    """Return the error that a response or an exception of the provider causes."""
+    """Return the error of `send` if the provider returns this response, or the request raises this exception."""
     with respx.mock() as wire:
         wire.post(URLS[url]).mock(side_effect=[outcome])
         with pytest.raises(DeliveryFailed) as caught:
             await send(url)
-    assert "canary" not in "".join(exception_texts(caught.value))
+    assert "canary" not in exception_texts(caught.value)
     return caught.value
 
 
@@ -116,8 +116,8 @@ async def test_only_errors_of_the_message_are_permanent(
 
 
 @pytest.mark.parametrize("url", URLS)
-async def test_other_responses_and_outages_are_retried(url: str) -> None:
-    """The error carries the provider's Retry-After."""
+async def test_rate_limits_invalid_bodies_and_outages_are_not_permanent(url: str) -> None:
+    """The message is retried. The error has the seconds of the provider's Retry-After."""
     failed = await failure(url, httpx.Response(429, headers={"retry-after": "17"}, text="canary"))
     assert (failed.error, failed.permanent, failed.retry_after) == ("status_429", False, 17)
     failed = await failure(url, httpx.Response(422, text="<html>canary"))
@@ -164,7 +164,7 @@ async def test_errors_of_the_binding_have_codes(outcome: str, error: str, perman
 
 
 async def test_a_missing_binding_has_its_own_error() -> None:
-    """The error is not permanent, so the message is retried."""
+    """The error `not_bound` is not permanent, so the message is retried."""
     with pytest.raises(DeliveryFailed) as caught:
         await send("cloudflare:")
     assert (caught.value.error, caught.value.permanent) == ("not_bound", False)

@@ -24,13 +24,13 @@ COMPLETE = b'{"complete":true}\n'
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[PrismaPostgres]:
-    """Return a client of the data proxy that speaks the protocol of Prisma Postgres."""
+    """Return a `DataProxy` for Prisma Postgres."""
     async with stock_http() as http:
         yield PrismaPostgres(http, URL, SecretStr("canary"), SecretStr("key"))
 
 
 async def execute(proxy: PrismaPostgres, response: httpx.Response | Exception | bytes) -> Rows:
-    """Execute a statement that gets this response, exception, or 200 response with this content."""
+    """Execute a statement while the server returns this response or content, or the request raises this exception."""
     if isinstance(response, bytes):
         response = httpx.Response(200, content=response)
     with respx.mock:
@@ -39,7 +39,7 @@ async def execute(proxy: PrismaPostgres, response: httpx.Response | Exception | 
 
 
 async def sent(proxy: PrismaPostgres, *parameters: str | None) -> tuple[httpx.Request, list[tuple[str, str, bytes]]]:
-    """Return the request of a statement, and the name, media type and content of each part of its body."""
+    """Execute a statement; return the request, and the name, media type and content of each part of its body."""
     with respx.mock:
         route = respx.post(URL).respond(content=COMPLETE)
         await proxy.execute("SELECT \u00e9", parameters)
@@ -113,7 +113,7 @@ async def test_rows_are_returned_as_text(proxy: PrismaPostgres) -> None:
     ],
 )
 async def test_an_incomplete_stream_raises_proxy_unavailable(proxy: PrismaPostgres, content: bytes) -> None:
-    """Without a valid last line, the outcome is unknown."""
+    """Without the line `complete`, the outcome is unknown."""
     with pytest.raises(ProxyUnavailable):
         await execute(proxy, content)
 
@@ -146,7 +146,7 @@ async def test_an_invalid_line_raises_proxy_unavailable(proxy: PrismaPostgres, l
 async def test_an_error_within_a_200_is_mapped_to_its_problem(
     proxy: PrismaPostgres, before: bytes, sqlstate: str, expected: type[Problem]
 ) -> None:
-    """A database error is one line, which may follow rows, and is mapped as in every dialect."""
+    """A database error is a line, which may follow rows. Its SQLSTATE is mapped as in every dialect."""
     error = {"message": "canary-value", "code": sqlstate, "detail": "canary-value", "constraint": "c"}
     with pytest.raises(Problem) as caught:
         await execute(proxy, before + json.dumps({"error": error}).encode() + b"\n" + COMPLETE)
@@ -191,7 +191,7 @@ async def test_a_status_is_mapped_to_its_problem(proxy: PrismaPostgres, status: 
 async def test_no_problem_quotes_a_request_or_response(
     proxy: PrismaPostgres, response: httpx.Response | Exception | bytes
 ) -> None:
-    """Neither values nor credentials are in a problem's text or members."""
+    """The text, members and causes of a problem contain no values or credentials."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, response)
     assert "canary" not in exception_texts(caught.value)

@@ -27,13 +27,13 @@ URL = "https://proxy.example/sql"
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[SqlOverHttp]:
-    """Return a client of the data proxy that speaks Neon's protocol."""
+    """Return a `DataProxy` for Neon's protocol."""
     async with stock_http() as http:
         yield SqlOverHttp(http, URL, {"authorization": SecretStr("Bearer canary-token")})
 
 
 async def execute(proxy: SqlOverHttp, response: httpx.Response | Exception) -> list[list[str | None]]:
-    """Execute a statement that gets this response or exception."""
+    """Execute a statement while the server returns this response, or the request raises this exception."""
     with respx.mock:
         route = respx.post(URL)
         if isinstance(response, httpx.Response):
@@ -44,7 +44,7 @@ async def execute(proxy: SqlOverHttp, response: httpx.Response | Exception) -> l
 
 
 async def test_a_statement_is_one_json_post(proxy: SqlOverHttp) -> None:
-    """The headers request text values and array rows, and have the credentials."""
+    """The headers request values as text and rows as arrays, and contain the credentials."""
     with respx.mock:
         route = respx.post(URL).respond(json={"rows": []})
         await proxy.execute("SELECT $1, $2", ("\u00e9\U0001f980", None))
@@ -178,7 +178,7 @@ async def test_a_full_pool_raises_proxy_busy(proxy: SqlOverHttp) -> None:
     [("7", 7), ("0", 1), ("9" * 5000, LONGEST_RETRY_AFTER), ("soon", 2), ("-5", 2), ("\u00b2", 2), ("", 2)],
 )
 async def test_retry_after_is_limited(proxy: SqlOverHttp, value: str, seconds: int) -> None:
-    """A proxy's Retry-After is limited to between one second and one minute; an invalid value becomes two seconds."""
+    """The seconds are limited to the range from 1 to 60. An invalid value becomes 2."""
     response = httpx.Response(503, headers=[(b"retry-after", value.encode("latin-1"))])
     with pytest.raises(ProxyUnavailable) as caught:
         await execute(proxy, response)
@@ -190,6 +190,7 @@ def subclasses(root: type[Exception]) -> list[type[Exception]]:
     return [root, *(below for child in root.__subclasses__() for below in subclasses(child))]
 
 
+# Without HTTPStatusError, which only `raise_for_status` raises.
 HTTPX_EXCEPTIONS = [
     each for each in (*subclasses(httpx.HTTPError), httpx.InvalidURL) if not issubclass(each, httpx.HTTPStatusError)
 ]
@@ -219,7 +220,7 @@ async def test_every_exception_of_httpx_is_translated(proxy: SqlOverHttp, except
 async def test_no_problem_quotes_a_request_or_response(
     proxy: SqlOverHttp, response: httpx.Response | Exception
 ) -> None:
-    """Neither values nor credentials are in a problem's text, members or causes."""
+    """The text, members and causes of a problem contain no values or credentials."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, response)
     chain: list[str] = []

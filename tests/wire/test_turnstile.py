@@ -26,7 +26,7 @@ SITEVERIFY = SETTINGS.url
 
 
 def attempt(given: str = "canary-token", email: str = "ada@example.com", key: str | None = None) -> Attempt:
-    """Return a sign-up attempt with this token."""
+    """Return a sign-up attempt with this token from the widget."""
     request = SignUpRequest.from_object({**ADA, "email": email, "cf-turnstile-response": given}, Rules(bot_token=True))
     return Attempt(request, time.monotonic() + 60, key, "192.0.2.1")
 
@@ -49,7 +49,7 @@ async def raised_problem(response: object, status: int = 200) -> Problem:
 
 @respx.mock
 async def test_a_valid_token_is_accepted() -> None:
-    """One request has the secret, the token, the client's address and an idempotency key."""
+    """One request has the secret, the token, an idempotency key and the client's address, if that is known."""
     route = respx.post(SITEVERIFY).respond(json=VALID)
     await check(attempt())
     sent = json.loads(route.calls.last.request.content)
@@ -110,7 +110,8 @@ async def test_an_invalid_secret_raises_misconfigured(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"hostname": "evil.example"}, {"hostname": None}, {"action": "log-in"}, {"action": ""}, {"action": None}]
+    "change",
+    [{"hostname": "evil.example"}, {"hostname": None}, {"action": "log-in"}, {"action": ""}, {"action": None}],
 )
 async def test_a_token_of_another_host_or_action_is_rejected(change: dict[str, object]) -> None:
     """The token must have been issued for a configured host name and for the configured action."""

@@ -1,4 +1,4 @@
-"""Requests and responses of webhooks; the libraries of Standard Webhooks verify the signatures."""
+"""Requests and responses of webhooks. Two libraries of Standard Webhooks verify the signatures."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ CURRENT, PREVIOUS = f"whsec_{'A' * 32}", f"whsec_{'B' * 32}"
 CREATED = datetime(2026, 11, 29, 12, 0, 0, 500_000, UTC)
 KEY = "0c1f7d3e-6c5e-4f0a-9a57-0d2f1c7b9e41"
 MESSAGE = Message("5", KEY, "user.created", "7", "ada@example.com", 'Jörg "J" 😀', "de", 1, CREATED)
-# This script reads the requests from standard input, and prints the parsed body of each.
+# This script reads requests from standard input, verifies their signatures, and prints their parsed bodies.
 NPM_LIBRARY = """
 import { Webhook } from "standardwebhooks";
 let text = "";
@@ -36,7 +36,7 @@ for (const [secret, body, headers] of JSON.parse(text)) {
 
 
 async def post(*outcomes: httpx.Response | Exception, message: Message = MESSAGE) -> list[httpx.Request]:
-    """Post an event once for each response; return the requests."""
+    """Post an event once for each response or exception; return the requests."""
     async with stock_http() as http:
         webhook = Webhook(http, SecretStr(URL), SecretStr(f"{CURRENT}, {PREVIOUS}"))
         with respx.mock() as wire:
@@ -47,7 +47,7 @@ async def post(*outcomes: httpx.Response | Exception, message: Message = MESSAGE
 
 
 async def test_both_libraries_accept_the_signatures() -> None:
-    """Each secret has a valid signature; a changed body is rejected."""
+    """The request has a valid signature for each secret. A changed body is rejected."""
     (request,) = await post(httpx.Response(204))
     body, headers = request.content.decode(), dict(request.headers)
     expected = {
@@ -72,10 +72,14 @@ async def test_both_libraries_accept_the_signatures() -> None:
 
 
 async def test_a_retry_has_the_same_id_and_body() -> None:
-    """The event of a verification has `email_verified: true` and the extra fields."""
+    """The receiver can detect a repeated event by its id."""
     first, second = await post(httpx.Response(200), httpx.Response(200))
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == KEY
     assert first.content == second.content
+
+
+async def test_the_event_has_the_verification_and_the_extra_fields() -> None:
+    """The event of a verification has `email_verified: true`. The extra fields are those of the user, if any."""
     verified = Message("6", KEY, "user.verified", "7", "ada@example.com", "Ada", "", 1, CREATED)
     (request,) = await post(httpx.Response(200), message=verified)
     assert json.loads(request.content)["data"]["email_verified"] is True
@@ -112,7 +116,7 @@ async def test_the_body_of_a_response_is_not_read() -> None:
         (httpx.ConnectError("canary"), "unreachable", False, None),
     ],
 )
-async def test_other_responses_are_failures(
+async def test_errors_redirects_and_outages_are_failures(
     outcome: httpx.Response | Exception, error: str, permanent: bool, retry_after: int | None
 ) -> None:
     """A redirect is not followed, and after 410 there is no retry."""
