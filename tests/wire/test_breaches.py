@@ -78,11 +78,11 @@ async def test_only_five_hex_digits_of_the_hash_are_sent(check: Harness) -> None
 
 
 @pytest.mark.parametrize("line", [f"{DIGEST[5:]}:1", f"{DIGEST[5:].lower()}:10", f"{DIGEST[5:]}:007"])
-@pytest.mark.parametrize("form", ["{line}", "{line}\r\n", "{other}\r\n{line}\r\n{other}", "{other}\n{line}\n"])
-async def test_a_breached_password_is_rejected(check: Harness, line: str, form: str) -> None:
+@pytest.mark.parametrize("template", ["{line}", "{line}\r\n", "{other}\r\n{line}\r\n{other}", "{other}\n{line}\n"])
+async def test_a_breached_password_is_rejected(check: Harness, line: str, template: str) -> None:
     """The hash may be anywhere in the list; the field's error does not quote it."""
     with pytest.raises(ValidationFailed) as caught:
-        await check(httpx.Response(200, text=form.format(line=line, other=OTHER)))
+        await check(httpx.Response(200, text=template.format(line=line, other=OTHER)))
     assert [(error.pointer, error.code) for error in caught.value.errors] == [("/password", "breached")]
     assert DIGEST[5:] not in exception_texts(caught.value)
 

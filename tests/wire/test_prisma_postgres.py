@@ -38,7 +38,9 @@ async def execute(proxy: PrismaPostgres, response: httpx.Response | Exception | 
         return await proxy.execute("SELECT $1", ("canary-value",))
 
 
-async def sent(proxy: PrismaPostgres, *parameters: str | None) -> tuple[httpx.Request, list[tuple[str, str, bytes]]]:
+async def send_statement(
+    proxy: PrismaPostgres, *parameters: str | None
+) -> tuple[httpx.Request, list[tuple[str, str, bytes]]]:
     """Execute a statement; return the request, and the name, media type and content of each part of its body."""
     with respx.mock:
         route = respx.post(URL).respond(content=COMPLETE)
@@ -58,7 +60,7 @@ async def sent(proxy: PrismaPostgres, *parameters: str | None) -> tuple[httpx.Re
 
 async def test_a_statement_is_one_multipart_post(proxy: PrismaPostgres) -> None:
     """The first part describes the statement and its parameters; the credentials are in a header."""
-    request, [(name, media_type, content)] = await sent(proxy, "\U0001f980", None, "")
+    request, [(name, media_type, content)] = await send_statement(proxy, "\U0001f980", None, "")
     assert request.headers["authorization"] == "Basic Y2FuYXJ5OmtleQ=="
     assert request.headers["content-type"].startswith('multipart/form-data; profile="urn:prisma:query"; boundary=')
     assert name == "urn:prisma:query:descriptor"
@@ -72,7 +74,7 @@ async def test_a_statement_is_one_multipart_post(proxy: PrismaPostgres) -> None:
 
 async def test_an_empty_list_of_parameters_is_omitted(proxy: PrismaPostgres) -> None:
     """Prisma's own client, npm's @prisma/ppg, does the same."""
-    _, [(_, _, content)] = await sent(proxy)
+    _, [(_, _, content)] = await send_statement(proxy)
     assert json.loads(content) == {"query": "SELECT \u00e9"}
 
 
@@ -80,20 +82,20 @@ async def test_long_parameters_have_their_own_parts(proxy: PrismaPostgres) -> No
     """Parameters over 1,024 bytes of UTF-8 follow the descriptor, in order and unchanged."""
     short, long = "\u00e9" * (LONGEST_INLINE // 2), "\u00e9" * (LONGEST_INLINE // 2) + "x"
     lines = "--boundary\r\n\r\n\n" * 100
-    _, [(_, _, descriptor), *parts] = await sent(proxy, long, short, None, lines)
+    _, [(_, _, descriptor), *parts] = await send_statement(proxy, long, short, None, lines)
     assert json.loads(descriptor)["parameters"] == [
         {"type": "text", "byteSize": LONGEST_INLINE + 1},
         {"type": "text", "value": short},
         {"type": "text", "value": None},
         {"type": "text", "byteSize": len(lines)},
     ]
-    kind = ("urn:prisma:query:param:text", 'text/plain; charset=utf-8; profile="urn:prisma:query:param:text"')
-    assert parts == [(*kind, long.encode()), (*kind, lines.encode())]
+    name_and_type = ("urn:prisma:query:param:text", 'text/plain; charset=utf-8; profile="urn:prisma:query:param:text"')
+    assert parts == [(*name_and_type, long.encode()), (*name_and_type, lines.encode())]
 
 
 async def test_boundaries_are_random(proxy: PrismaPostgres) -> None:
     """A value that contains a predictable boundary could end its part."""
-    boundaries = {re.sub(".*boundary=", "", (await sent(proxy))[0].headers["content-type"]) for _ in range(3)}
+    boundaries = {re.sub(".*boundary=", "", (await send_statement(proxy))[0].headers["content-type"]) for _ in range(3)}
     assert len(boundaries) == 3
     assert all(len(boundary) >= 32 for boundary in boundaries)
 

@@ -25,16 +25,18 @@ SETTINGS = TURNSTILE
 SITEVERIFY = SETTINGS.url
 
 
-def attempt(given: str = "canary-token", email: str = "ada@example.com", key: str | None = None) -> Attempt:
+def attempt(widget_response: str = "canary-token", email: str = "ada@example.com", key: str | None = None) -> Attempt:
     """Return a sign-up attempt with this token from the widget."""
-    request = SignUpRequest.from_object({**ADA, "email": email, "cf-turnstile-response": given}, Rules(bot_token=True))
+    request = SignUpRequest.from_object(
+        {**ADA, "email": email, "cf-turnstile-response": widget_response}, Rules(bot_token=True)
+    )
     return Attempt(request, time.monotonic() + 60, key, "192.0.2.1")
 
 
-async def check(it: Attempt, settings: TurnstileSettings = SETTINGS) -> None:
+async def check(sign_up: Attempt, settings: TurnstileSettings = SETTINGS) -> None:
     """Run the bot check of an attempt."""
     async with stock_http() as http:
-        await BotCheck(settings, http)(it)
+        await BotCheck(settings, http)(sign_up)
 
 
 async def raised_problem(response: object, status: int = 200) -> Problem:
@@ -110,12 +112,12 @@ async def test_an_invalid_secret_raises_misconfigured(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "changed",
     [{"hostname": "evil.example"}, {"hostname": None}, {"action": "log-in"}, {"action": ""}, {"action": None}],
 )
-async def test_a_token_of_another_host_or_action_is_rejected(change: dict[str, object]) -> None:
+async def test_a_token_of_another_host_or_action_is_rejected(changed: dict[str, object]) -> None:
     """The token must have been issued for a configured host name and for the configured action."""
-    problem = await raised_problem({**VALID, **change})
+    problem = await raised_problem({**VALID, **changed})
     assert isinstance(problem, ValidationFailed)
     assert problem.errors[0].code == "bot_check_foreign"
 
