@@ -1,4 +1,4 @@
-"""Adopt users that the previous application stored with the real Prisma Client."""
+"""Adopt the users of an application with the schema of Prisma's tutorials, some of them stored by Prisma Client."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ USERS = [
 
 @pytest.fixture
 def old_client() -> Iterator[Path]:
-    """Generate Prisma Client for the old table, inside the checkout because the client imports from node_modules."""
+    """Generate Prisma Client for the old table. It is inside the checkout, because it imports from node_modules."""
     with scratch_folder("old-stack") as folder:
         (folder / "schema.prisma").write_text(SCHEMA)
         command = [counterparts.NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
@@ -92,7 +92,7 @@ def old_table(url: str) -> None:
 
 
 def test_users_are_adopted_and_the_previous_application_can_still_use_the_table(url: str, old_client: Path) -> None:
-    """Ids and names do not change, passwords are hashed, addresses become canonical, and exceptions are reported by id.
+    """Ids and names do not change, passwords are hashed, and addresses become canonical or are reported by user id.
 
     The previous application can still read and write the table, and the next run adopts its new users.
     """
@@ -125,7 +125,10 @@ def test_users_are_adopted_and_the_previous_application_can_still_use_the_table(
 
 
 def test_addresses_are_canonicalised_as_in_a_sign_up(url: str) -> None:
-    """Both lower-case forms of sigma become the same address; invalid and canonical addresses do not change."""
+    """Addresses that differ only in their sigmas have the same canonical form.
+
+    The first one gets this form; the second one is reported as taken. Invalid and canonical addresses do not change.
+    """
     old_table(url)
     with psycopg.connect(url, autocommit=True) as db:
         for local in ("plain", "\u039f\u03a3", "\u03bf\u03c3", "\ufb01n", "p\u0430ypal"):
@@ -138,7 +141,7 @@ def test_addresses_are_canonicalised_as_in_a_sign_up(url: str) -> None:
 
 
 def test_several_batches_are_adopted_while_users_sign_up(url: str) -> None:
-    """Each row is hashed once, and a sign-up between two batches does not wait for a lock."""
+    """Each password is hashed once, and a sign-up between two batches does not wait for a lock."""
     old_table(url)
     migrate.baseline(url, history.read_folder(migrate.FOLDER)[0].name)
     migrate.migrate(url)
@@ -161,10 +164,13 @@ def test_several_batches_are_adopted_while_users_sign_up(url: str) -> None:
     assert not [line for line in lines if "@" in line or "password" in line]
 
 
-def test_the_command_line_reports_the_remaining_users(
+def test_the_command_line_reports_users_whose_address_cannot_change(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The status is 1 if addresses could not be changed, and 2 for an invalid URL; no address is printed."""
+    """The status is 1 if the table is missing or addresses cannot change, and 2 for an invalid URL.
+
+    Neither the URL nor an address is printed.
+    """
     monkeypatch.setenv("DATABASE_URL", "prisma://canary@example.com")
     with pytest.raises(SystemExit, match="2"):
         adopt.main([])

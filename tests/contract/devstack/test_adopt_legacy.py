@@ -61,7 +61,7 @@ CLEAR = [
 NOTHING = ["", None]
 TABLE = 'CREATE TABLE "User" (id SERIAL PRIMARY KEY, name TEXT, email TEXT UNIQUE, password TEXT)'
 CHEAP_HASHER = Hasher(cpython_kdf, CHEAP)
-# Kill ten runs: each after a random number of batches, or after a random time of up to a second.
+# Kill ten runs, each after a random number of batches or after a random time of up to a second.
 KILLED_TEN_TIMES = """
 import os, random, signal, sys, time
 from devstack.migrate import adopt
@@ -139,7 +139,7 @@ def test_hashes_of_common_formats_are_kept(url: str, capsys: pytest.CaptureFixtu
 def test_a_possible_hash_stops_the_run_until_the_operator_decides(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is written if a value may be a hash of an unknown format, unless an option keeps or hashes it."""
+    """Nothing is written if a value may be a hash of an unknown format, unless an option keeps it or hashes it."""
     values = [HEX[:32], HEX[:40], "{noop}secret", "clear text"]
     monkeypatch.setenv("DATABASE_URL", url)
     with psycopg.connect(url, autocommit=True) as db:
@@ -190,7 +190,10 @@ def test_rows_with_integer_uuid_or_text_ids_are_adopted(
 
 @pytest.mark.parametrize("kind", ["TEXT", "CITEXT", "CHAR(60)", "VARCHAR(255)"])
 def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, kind: str) -> None:
-    """If addresses become equal, the lowest id gets the address, unless another user has it; NULL is reported."""
+    """If several addresses have the same canonical form, the lowest id gets it, unless another user already has it.
+
+    Users without an address are reported.
+    """
     addresses = [
         "Ada@example.com",
         "plain@example.com",
@@ -232,7 +235,7 @@ def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, kind: str) 
 )
 @pytest.mark.parametrize("write", [True, False])
 def test_a_table_that_cannot_be_changed_safely_is_refused(url: str, statement: str, reason: str, write: bool) -> None:
-    """Both a run and a dry run fail with the reason."""
+    """A run and a dry run fail, and the error states the reason."""
     with psycopg.connect(url, autocommit=True) as db:
         for name, body in (("swallow", "RETURN NULL"), ("keep", "NEW.password = OLD.password; RETURN NEW")):
             db.execute(f"CREATE FUNCTION {name}() RETURNS TRIGGER LANGUAGE plpgsql AS 'BEGIN {body}; END'".encode())
@@ -298,7 +301,7 @@ def test_concurrent_runs_share_the_work(url: str) -> None:
     met: set[int] = set()
 
     def meet(_: str) -> None:
-        # Wait until both runs have started.
+        # After its first batch, each run waits for the first batch of the other one.
         if threading.get_ident() not in met:
             met.add(threading.get_ident())
             meeting.wait()
@@ -315,7 +318,7 @@ def test_concurrent_runs_share_the_work(url: str) -> None:
 
 
 def test_a_locked_row_is_hashed_in_the_last_pass(url: str) -> None:
-    """The run hashes all other rows first, and then waits for the lock."""
+    """The run hashes the passwords of all other rows first, and then waits for the lock."""
     count = 2 * adoption.BATCH
     remaining = """SELECT count(*) FROM "User" WHERE password NOT LIKE '$argon2id$%'"""
     with psycopg.connect(url, autocommit=True) as db, ThreadPoolExecutor(1) as pool, psycopg.connect(url) as other:

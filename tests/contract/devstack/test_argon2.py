@@ -43,8 +43,8 @@ def test_the_locked_module_is_copied(folder: Path) -> None:
     ("content", "problem"),
     [(None, "argon2.wasm is missing"), (b"\0asm unexpected", "has the SHA-256 [0-9a-f]{64}, not")],
 )
-def test_any_other_module_is_refused(folder: Path, content: bytes | None, problem: str) -> None:
-    """A missing or changed module is not copied; the cause and a fix are printed, and the exit status is 1."""
+def test_a_missing_or_changed_module_is_refused(folder: Path, content: bytes | None, problem: str) -> None:
+    """Nothing is copied, the cause and a fix are printed, and the exit status is 1."""
     (folder / PACKAGED).unlink()
     if content:
         (folder / PACKAGED).write_bytes(content)

@@ -1,4 +1,4 @@
-"""Compare our parser of `.dev.vars` with the parser of the installed wrangler."""
+"""Compare the stack's parser of `.dev.vars` with that of the installed wrangler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from devstack.stack.dev_vars import as_env_file, parse
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Print, for each folder, the variables that wrangler reads from .dev.vars, and from env.vars with --env-file.
+# For each folder, print the variables that wrangler reads from .dev.vars, and from env.vars with --env-file.
 READ = """
 const { unstable_getVarsForDev: read } = require('./node_modules/wrangler')
 const values = (found) => Object.fromEntries(Object.entries(found).map(([name, { value }]) => [name, value]))
@@ -42,7 +42,10 @@ TEXTS = [
 
 
 def test_the_parser_agrees_with_wrangler(tmp_path: Path) -> None:
-    """Both read the same variables from typical and 500 random files, and from the env file written for each."""
+    """Both parsers read the same variables from the listed and 500 random files.
+
+    With `--env-file`, wrangler also reads these variables from the env file that is written for each file.
+    """
     chance = random.Random(17)  # noqa: S311 - no secret
     pieces = ["A", "B", "=", ":", " ", "\n", '"', "'", "`", "#", "\\", "$", "{", "}", "\u00a0", "\ufeff", "export "]
     texts = [*TEXTS, *("".join(chance.choices(pieces, k=chance.randint(3, 30))) for _ in range(500))]

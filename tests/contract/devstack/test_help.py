@@ -30,7 +30,7 @@ def read_help(**variables: str) -> str:
 
 
 def test_every_target_is_listed_in_a_group() -> None:
-    """Each target is listed once below a heading, with its description on a line of at most 130 columns."""
+    """Each target is listed once, with its description, below a heading. Lines have at most 130 columns."""
     text = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     lines = read_help(NO_COLOR="1").splitlines()

@@ -1,4 +1,7 @@
-"""Migrations on a real Postgres: each is applied once, completely or not at all, and recorded in Prisma's format."""
+"""Migrations on a real Postgres: each is applied once, and recorded in Prisma's format.
+
+A failed migration is rolled back completely, if it ran in a transaction.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def _add(folder: Path, name: str, script: str) -> None:
 
 
 def test_a_new_database_gets_each_migration_once_in_order(url: str, folder: Path) -> None:
-    """The first run applies and reports all migrations by name; the second has nothing to do."""
+    """The first run applies all migrations and reports their names. The second run applies none."""
     lines: list[str] = []
     assert migrate.migrate(url, folder, lines.append) == NAMES
     assert [re.sub(r"\d+ ms", "T", line) for line in lines] == ["applied  1_one  T", "applied  2_two  T"]
@@ -164,7 +167,7 @@ def test_a_failure_at_commit_is_reported(url: str, folder: Path) -> None:
 
 
 def test_an_error_does_not_quote_rows(url: str, folder: Path) -> None:
-    """The message names the constraint but not the row, which may contain an address."""
+    """The message has Postgres' text, but not DETAIL, which quotes a row and may contain an address."""
     _add(
         folder,
         "3_rows",
@@ -242,7 +245,7 @@ def test_a_recorded_migration_without_a_script_causes_a_warning(url: str, folder
 
 
 def test_tables_without_history_are_refused_until_baselined(url: str, folder: Path) -> None:
-    """A database with other tables is refused (P3005); after a baseline, the remaining migrations are applied."""
+    """A database with tables but no history is refused (P3005). After a baseline, later migrations are applied."""
     with psycopg.connect(url) as db:
         db.execute("CREATE TABLE one (n int)")
     with pytest.raises(migrate.MigrationError, match=r"\(one\).*P3005.*--baseline 1_one"):
@@ -282,7 +285,7 @@ def test_a_directory_without_a_script_is_an_error(url: str, folder: Path) -> Non
 
 
 def test_the_command_applies_the_migrations_and_can_be_repeated(url: str) -> None:
-    """`make migrate` reads DATABASE_URL, applies the project's migrations, and exits with 0 twice."""
+    """The command applies the project's migrations to DATABASE_URL. A second run applies none and also exits with 0."""
     argv = [sys.executable, "-m", "devstack.migrate.migrations"]
     env = {**os.environ, "DATABASE_URL": url}
 
@@ -345,7 +348,7 @@ def test_the_command_never_prints_the_password(  # noqa: PLR0913, PLR0917 - thre
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Connection errors exit with status 1 and malformed URLs with status 2; both print the reason."""
+    """The exit status is 1 for a failed connection, and 2 for a malformed or missing URL. The reason is printed."""
     secret = "hunter2-canary"
     monkeypatch.delenv("DATABASE_URL", raising=False)
     if given is not None:

@@ -133,7 +133,7 @@ def test_sign_ups_work_with_compatible_tables(url: str, change: str) -> None:
     ],
 )
 def test_an_incompatible_table_is_refused_before_anything_is_recorded(url: str, change: str, reason: str) -> None:
-    """The baseline fails and names the column or index and a fix; no history table is created."""
+    """The error of the baseline names the column, index or table, and no history table is created."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(TABLE.encode())
         db.execute(change.encode())
@@ -155,7 +155,7 @@ def test_an_incompatible_table_is_refused_before_anything_is_recorded(url: str, 
         (TWICE, "_sign_up failed.*23505"),
     ],
 )
-def test_a_rehearsal_finds_obstacles_that_the_baseline_does_not(url: str, change: str, reason: str) -> None:
+def test_the_rehearsal_finds_obstacles_that_the_baseline_does_not_find(url: str, change: str, reason: str) -> None:
     """The error of a constraint, trigger, policy or unique index is reported, and no migration is applied."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("DROP ROLE IF EXISTS not_all_rows")
@@ -192,7 +192,7 @@ def test_a_table_that_became_incompatible_is_refused_by_the_next_run(url: str) -
 
 
 def test_a_conflict_in_another_unique_index_is_an_error_and_not_a_taken_address(url: str) -> None:
-    """The error names the index, which may be the one of the primary key, and no value of the row."""
+    """The error names the violated index, here one of the application or the primary key, and quotes no row."""
     migrate.migrate(url)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE UNIQUE INDEX one_of_each ON "User"(name)')
@@ -210,8 +210,8 @@ def test_a_conflict_in_another_unique_index_is_an_error_and_not_a_taken_address(
         assert sign_up(db, "ada@example.com", "04", "Eve") is None
 
 
-def test_an_upgrade_keeps_the_function_and_its_grants(url: str) -> None:
-    """With integer ids the function keeps its object id and its grants, so prepared statements remain valid."""
+def test_the_migration_for_older_tables_keeps_the_function_and_its_grants(url: str) -> None:
+    """If ids are integers, `sign_up` keeps its object id, so prepared statements remain valid."""
     folder = history.read_folder(migrate.FOLDER)
     with psycopg.connect(url, autocommit=True) as db:
         for migration in folder[:3]:
@@ -224,7 +224,7 @@ def test_an_upgrade_keeps_the_function_and_its_grants(url: str) -> None:
 
 
 def test_the_old_application_uses_a_view_after_a_mapped_table_was_renamed(url: str) -> None:
-    """With the guide's statements for `@@map` and `@map`, the old application reads and writes as before."""
+    """The guide's statements for `@@map` and `@map` create a view that the old application can read and write."""
     guide = (ROOT / "docs" / "migrate-from-accelerate.md").read_text()
     statements = re.findall("```sql\n(BEGIN;.*?)```", guide, re.DOTALL)[0]
     with psycopg.connect(url, autocommit=True) as db:

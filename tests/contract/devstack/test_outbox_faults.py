@@ -1,4 +1,4 @@
-"""The outbox under faults: a killed isolate, a restart of Postgres, and failures of the data proxy and the provider.
+"""The outbox under faults: a killed isolate, a crash of Postgres, and failures of the data proxy and the provider.
 
 `make outbox-faults` is the long version, with real Workers.
 """
@@ -55,7 +55,7 @@ class Provider:
 
 
 class FaultyStatements:
-    """A data proxy that loses a fifth of the statements or of their results.
+    """A data proxy that loses a fifth of the statements, before or after it has run them.
 
     Args:
         url: the URL of the database.
@@ -67,7 +67,7 @@ class FaultyStatements:
         self._draw = draw
 
     async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
-        """Run a statement."""
+        """Run a statement, or raise an error before or after it has run."""
         assert deadline > 0
         await asyncio.sleep(0)
         fault = self._draw.choice(("before", "after")) if self._draw.random() < FAULT_RATE else ""
@@ -91,15 +91,15 @@ class FaultyStatements:
 
 
 def isolate(url: str, provider: Provider, draw: random.Random) -> Delivery:
-    """Return the delivery of a new isolate."""
-    # Each reading advances this clock by 20 s, so that an open circuit breaker closes at once.
+    """Return a `Delivery` with its own circuit breaker, like that of a new isolate."""
+    # Each reading advances this clock by 20 s, so that an open circuit breaker allows a probe at once.
     ticks = iter(range(0, 10**9, 20))
     channel = Channel(MAILS, provider.send, lambda: float(next(ticks)))
     return Delivery(PostgresOutbox(FaultyStatements(url, draw)), [channel], lambda _: None)
 
 
 async def test_every_user_gets_an_email_and_repeated_emails_have_the_same_key(tmp_path: Path) -> None:
-    """Faults occur in the provider, the data proxy, an isolate during a delivery, and Postgres."""
+    """The provider and the data proxy fail at random, an isolate ends during a delivery, and Postgres crashes."""
     seed = random.SystemRandom().randrange(10**6)
     draw = random.Random(seed)  # noqa: S311 - faults need not be secret
     with postgres.running(tmp_path / "postgres") as server:

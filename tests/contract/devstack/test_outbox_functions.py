@@ -107,7 +107,7 @@ def test_a_sign_up_without_options_records_no_message(worker: psycopg.Connection
 
 
 def test_each_field_is_stored_and_returned(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """Both functions of the current Worker return all fields, even when the request is repeated."""
+    """`sign_up` and `sign_up_recorded` store and return all fields, even when the request is repeated."""
     columns = sql.SQL(", ").join(map(sql.Identifier, STORED))
     options: dict[str, tuple[object, ...]] = {"sign_up": (), "sign_up_recorded": ({},)}
     for function, others in options.items():
@@ -155,7 +155,7 @@ def test_an_expired_unverified_user_is_replaced(worker: psycopg.Connection, owne
     ],
 )
 def test_no_other_user_is_replaced(worker: psycopg.Connection, owner: psycopg.Connection, state: str) -> None:
-    """A user is kept without a verification deadline, before the deadline, and after verification."""
+    """Users are kept if they have no verification deadline, if it has not passed, or if they are verified."""
     sign_up(worker)
     expire(owner)
     owner.execute(sql.SQL('UPDATE "User" SET ') + sql.SQL(state))
@@ -232,10 +232,10 @@ def test_a_user_who_verifies_during_another_sign_up_is_not_replaced(
     assert owner.execute('SELECT id, email_verified_at IS NOT NULL FROM "User"').fetchall() == [(1, True)]
 
 
-def test_the_verified_owner_of_a_taken_address_is_notified_once_an_hour(
+def test_the_owner_of_a_taken_address_is_notified_once_an_hour(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """Notifications require the option `conceal`."""
+    """Notifications require the option `conceal`. Here the owner has no pending verification."""
     sign_up(worker, verify=False)
     assert sign_up(worker, key="02") is None
     assert messages(owner) == []
@@ -250,7 +250,7 @@ def test_the_verified_owner_of_a_taken_address_is_notified_once_an_hour(
 def test_a_concealed_sign_up_for_an_unverified_user_sends_the_email_again(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The second client may own the address, so the e-mail states when the first sign-up set the password."""
+    """The second client may own the address, so the message has the time of the first sign-up."""
     sign_up(worker)
     age(owner, minutes=5)
     owner.execute('DELETE FROM "Outbox"')
@@ -267,7 +267,7 @@ def test_a_concealed_sign_up_for_an_unverified_user_sends_the_email_again(
 def test_the_owner_of_an_address_in_mixed_case_is_notified(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The e-mail goes to the stored address."""
+    """The message has the address as it is stored."""
     owner.execute("INSERT INTO \"User\" (name, email, password) VALUES ('Ada', 'Ada@Example.com', 'x')")
     assert sign_up(worker, conceal=True) is None
     assert owner.execute("SELECT payload->>'email' FROM \"Outbox\"").fetchall() == [("Ada@Example.com",)]
@@ -286,7 +286,7 @@ def test_an_address_is_verified_once(worker: psycopg.Connection, owner: psycopg.
 
 
 def test_a_token_of_a_replaced_user_is_invalid(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The new user has another id."""
+    """The token has the id of the replaced user, and the new user has another id."""
     sign_up(worker)
     expire(owner)
     sign_up(worker, key="02")
@@ -432,7 +432,9 @@ def test_a_claim_does_not_wait_for_other_callers_and_lasts_until_its_lease_ends(
     assert owner.execute(leases, [timedelta(minutes=9)]).fetchall() == [(False,), (True,)]
 
 
-def test_a_claim_returns_the_oldest_messages_of_a_kind(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
+def test_a_claim_returns_the_messages_that_have_been_due_for_longest(
+    worker: psycopg.Connection, owner: psycopg.Connection
+) -> None:
     """The messages have the requested kinds, and their number is limited."""
     sign_up(worker, webhook=True)
     sign_up(worker, "bob@example.com", "02", webhook=True)
@@ -522,7 +524,7 @@ def test_the_scheduled_count_deletes_messages_that_were_not_delivered_for_30_day
 def test_a_retried_message_is_kept(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`make outbox ARGS=--retry` restarts the 30 days until the message is deleted."""
+    """After `make outbox ARGS=--retry` the message is kept for another 30 days."""
     sign_up(worker)
     past = 'UPDATE "Outbox" SET dead_at = now() - %(age)s, next_attempt_at = now() - %(age)s'
     owner.execute(past, {"age": timedelta(days=31)})
@@ -559,7 +561,10 @@ def test_other_roles_may_not_call_the_functions(owner: psycopg.Connection) -> No
 
 
 def test_default_privileges_do_not_apply_to_the_functions(url: str) -> None:
-    """Some hosting providers grant new functions to the roles of an HTTP API. The migrations revoke these grants."""
+    """Some hosting providers grant new functions to the roles of an HTTP API. The migrations revoke these grants.
+
+    `sign_up` is an exception: its grants are not revoked.
+    """
     with psycopg.connect(url, autocommit=True) as db:
         db.execute('CREATE ROLE "Web API"')
         db.execute('ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO "Web API"')
@@ -576,7 +581,7 @@ def test_default_privileges_do_not_apply_to_the_functions(url: str) -> None:
 def test_columns_of_the_application_may_have_the_names_of_variables(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The functions never confuse their variables with columns of the table."""
+    """The functions do not confuse their variables with columns of the table."""
     names = ("address", "options", "replaced", "entry", "kind", "user_id", "attempts", "payload", "key")
     columns = [sql.Identifier(name) for name in names]
     owner.execute(

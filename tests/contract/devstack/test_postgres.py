@@ -40,7 +40,7 @@ def _eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
 
 
 def test_encoding_and_order_do_not_depend_on_the_machine(server: postgres.Postgres) -> None:
-    """The server uses UTF-8, sorts by code point in any locale of the machine, and listens on 127.0.0.1."""
+    """The server uses UTF-8, sorts by code point whatever the machine's locale, and listens on 127.0.0.1."""
     query = "SELECT pg_encoding_to_char(encoding), datlocprovider, datlocale, inet_server_addr()::text FROM pg_database"
     with psycopg.connect(server.url()) as db:
         assert db.execute(query).fetchone() == ("UTF8", "b", "C.UTF-8", "127.0.0.1/32")
@@ -71,7 +71,10 @@ def test_stop_ends_all_processes_and_keeps_the_data(tmp_path: Path) -> None:
 
 
 def test_a_restart_recovers_after_a_kill(tmp_path: Path) -> None:
-    """After a kill no process runs. After the next start the same port serves the committed data."""
+    """After a kill no process remains. The next start serves the committed data on the same port.
+
+    `restart` also starts a new process on this port.
+    """
     with postgres.running(tmp_path / "data", settings={"fsync": "off"}) as server:
         with psycopg.connect(server.url(), autocommit=True) as client:
             client.execute("CREATE TABLE kept AS SELECT 1")
@@ -113,8 +116,8 @@ def test_a_data_directory_has_at_most_one_server(server: postgres.Postgres) -> N
 
 def test_the_lock_of_a_dead_server_is_removed(tmp_path: Path) -> None:
     """Postgres alone would refuse to start, because the lock file's process id now belongs to another program."""
-    # A program other than the test itself, because Postgres ignores a lock with the id of its parent. The program exits
-    # when its stdin closes.
+    # The lock has the id of a separate program, because Postgres ignores a lock with the id of its own parent. The
+    # program exits when its stdin closes.
     argv = [sys.executable, "-c", "input()"]
     with (
         postgres.running(tmp_path / "data") as server,
@@ -153,7 +156,7 @@ def test_names_in_a_url_are_encoded() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG exists only on Linux")
 def test_the_server_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
-    """After SIGKILL of the parent the server shuts down cleanly."""
+    """The server shuts down cleanly after its parent has received SIGKILL."""
     program = textwrap.dedent("""
         import sys, time
         from pathlib import Path

@@ -85,7 +85,7 @@ def with_done(copy: Path, *titles: str) -> None:
 
 
 def is_explained(output: str, cause: str, fix: str) -> bool:
-    """Assert that the output has the cause and a fix, in at most 16 lines."""
+    """Check that the output has the cause and a fix, in at most 16 lines."""
     lines = output.splitlines()
     assert len(lines) <= 16, output
     assert any(line.startswith("  cause ") and cause in line for line in lines), output
@@ -118,7 +118,7 @@ def test_pip_without_network_is_explained(copy: Path) -> None:
 
 
 def test_uv_without_network_is_explained(copy: Path) -> None:
-    """The package index refuses uv's connection after pip has installed uv."""
+    """The package index refuses uv's connection. pip needs none, because uv is already installed."""
     with_done(copy)
     (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
     _, err = setup(copy, UV_DEFAULT_INDEX=CLOSED)
@@ -218,7 +218,10 @@ def test_a_missing_node_is_explained(copy: Path) -> None:
 
 
 def test_an_old_python_is_refused(copy: Path) -> None:
-    """Each older Python on this machine prints a clear message, and so does this Python with a faked version number."""
+    """The message names the required version and a fix.
+
+    It is printed by each older Python on this machine, and by this Python with a faked version number.
+    """
     older = [path for name in ("2.7", "3.6", "3.8", "3.9", "3.10") if (path := find_working_python(f"python{name}"))]
     pretending = (sys.executable, "-c", "import sys; sys.version_info = (3, 10, 0); import devstack")
     for command in (pretending, *((each, "-m", "devstack.setup.bootstrap") for each in older)):
@@ -273,7 +276,7 @@ def test_an_unknown_failure_is_shown(copy: Path) -> None:
 
 
 def require_namespaces(script: str) -> None:
-    """Skip the test if namespaces are forbidden, for example by Docker's default seccomp profile."""
+    """Skip the test if the script fails in new namespaces, for example because a seccomp profile forbids them."""
     if not shutil.which("unshare") or subprocess.run([*NAMESPACE, script], check=False, capture_output=True).returncode:
         pytest.skip("mount namespaces are forbidden here")
 

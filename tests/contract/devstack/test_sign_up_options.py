@@ -31,7 +31,10 @@ USED = (False, False, None, "invitation_used")
 
 
 def sign_up(db: psycopg.Connection, number: int, key: int | None = None, **options: object) -> tuple[Any, ...] | None:
-    """Return whether a user was created and verified, the extra fields and the refusal; None for a taken address."""
+    """Sign a user up, or repeat a sign-up. Return None for a taken address.
+
+    Otherwise return whether there is a user, whether the user is verified, the extra fields and the refusal.
+    """
     digest = f"{number if key is None else key:064x}"
     values = stored(name="Ada", email=f"a{number}@example.com")
     return db.execute(CALL.encode(), [*values, "hash", digest, json.dumps(options)]).fetchone()
@@ -49,7 +52,7 @@ def uses(owner: psycopg.Connection) -> int | None:
 
 
 def test_an_invitation_has_a_limited_number_of_uses(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """Repeated requests and taken addresses do not count. A used-up invitation is refused for every address."""
+    """Repeated requests and taken addresses do not count as uses. After the last use only repeated requests succeed."""
     two_uses = invitation(2)
     assert sign_up(worker, 1, invitation=two_uses) == NEW
     assert sign_up(worker, 1, invitation=two_uses) == NEW
@@ -126,7 +129,7 @@ def test_an_invitation_may_verify_the_address(worker: psycopg.Connection, owner:
 
 
 def test_terms_and_extra_fields_are_stored_with_the_user(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """A repeated request returns the stored fields. The webhook of a later verification has them too."""
+    """A repeated request returns the stored fields. The webhook of a later verification has the extra fields too."""
     extra = {"plan": "pro", "seats": 3, "news": False}
     first = sign_up(worker, 1, terms="2026-11", extra=extra, verify=True, ttl=60, webhook=True)
     assert first is not None
@@ -144,7 +147,7 @@ def test_terms_and_extra_fields_are_stored_with_the_user(worker: psycopg.Connect
 
 
 def test_an_existing_column_extra_is_used(server: Postgres) -> None:
-    """A table of another application keeps its column; sign-ups without extra fields leave its default."""
+    """A table of another application keeps its column; sign-ups without extra fields store its default."""
     with psycopg.connect(server.url(), autocommit=True) as db:
         db.execute("CREATE DATABASE sign_up_extra")
     url = server.url("sign_up_extra")

@@ -1,4 +1,4 @@
-"""The table that the migrations create, in an empty database and from the table of the previous application."""
+"""The "User" table after all migrations, and the privileges of `signup_worker`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _assert_shape(url: str) -> None:
 
 
 def test_a_new_table_has_the_expected_columns_and_indexes(url: str) -> None:
-    """`COLUMNS` and `INDEXES` repeat the model in schema.prisma."""
+    """`COLUMNS` repeats the model in schema.prisma. `INDEXES` also has an index that Prisma does not support."""
     migrate.migrate(url)
     _assert_shape(url)
 
@@ -86,7 +86,7 @@ def test_the_old_table_keeps_its_users(url: str, index: bool) -> None:
     with psycopg.connect(url) as db:
         query = 'SELECT id, name, email, password, created_at <= now(), idempotency_key FROM "User"'
         assert db.execute(query).fetchall() == [(1, "", "Ada@Example.com", "in the clear", True, None)]
-        # The migration's trial sign-up has used two ids.
+        # The trial sign-up before the migrations has used two ids.
         assert db.execute(INSERT, VALID_USER).fetchone() == (4,)
 
 

@@ -1,4 +1,4 @@
-"""`make test` runs the whole suite in parallel."""
+"""`make test` distributes the files of the suite over three processes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def test_it(number):
 FILES = ("test_one", "test_two", "test_three", "test_faults", "test_full_disk")
 
 
-def test_the_tests_of_a_file_stay_in_one_process(tmp_path: Path) -> None:
-    """Files that write the fault matrix share a process, and all three processes get tests."""
+def test_the_tests_of_a_file_or_group_stay_in_one_process(tmp_path: Path) -> None:
+    """The files that write the fault matrix are a group. All three processes get tests."""
     (tmp_path / "e2e").mkdir()
     for name in FILES:
         (tmp_path / "e2e" / f"{name}.py").write_text(TESTS)
@@ -48,5 +48,5 @@ def test_the_tests_of_a_file_stay_in_one_process(tmp_path: Path) -> None:
     assert [len(each) for each in processes.values()] == [1] * len(FILES)
     assert processes["test_faults"] == processes["test_full_disk"]
     assert set.union(*processes.values()) == {"gw0", "gw1", "gw2"}
-    # Each process begins with one of the first three groups; the fourth is test_two.
+    # Each process begins with one of the first three files or groups, and test_two is the fourth.
     assert ran[0][1] != "test_two"

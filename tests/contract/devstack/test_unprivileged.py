@@ -1,4 +1,4 @@
-"""Programs started by root run as another user who can access root's files; other users do not switch."""
+"""Root runs programs as another user, who can access the given files. Other users run them as themselves."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REPORT = textwrap.dedent("""
 
 
 def _run(path: Path) -> dict[str, object]:
-    """Run REPORT as an ordinary user, and return what it reports about the file and the user."""
+    """Run REPORT as an ordinary user, check its process id, and return the rest of its report."""
     argv = [*unprivileged.prefix(Path(sys.executable), [path]), sys.executable, "-c", REPORT, str(path)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         output, _ = process.communicate(timeout=10)
@@ -67,7 +67,7 @@ def test_root_becomes_an_unprivileged_user_with_access_to_its_files(
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root is not an ordinary user")
 def test_an_ordinary_user_does_not_switch(closed: Path) -> None:
-    """Other users run the program as themselves, unless their id has no user name, which initdb requires."""
+    """The program runs with the user's id. If that has no name, which initdb requires, the program gets another id."""
     has_name = os.getuid() in {account.pw_uid for account in pwd.getpwall()}
     account = unprivileged.ordinary_user()
     assert account is not None

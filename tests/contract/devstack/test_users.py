@@ -1,4 +1,4 @@
-"""`make users` on a real Postgres, with the project's table and with tables of other applications."""
+"""`python -m devstack.users` on a real Postgres, with the project's table and with tables of other applications."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
     ],
 )
 def test_tables_of_other_applications_work(url: str, run: Run, kind: str, identities: list[object]) -> None:
-    """The tables have ids of several types, addresses as typed, and secrets in columns with other names."""
+    """The tables have ids of other types, addresses as typed, and secrets in columns with other names."""
     addresses = ["Ada@Example.COM", "zoe@B\u00fccher.example", "no-address"]
     create_legacy_table(url, zip(identities, addresses, strict=True), kind)
     for identity, address in zip(
@@ -225,7 +225,7 @@ def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email_t
 
 
 def test_addresses_with_the_same_upper_case_are_distinct(url: str, run: Run) -> None:
-    """The upper case of `ß` is `SS`, and that of a dotless i is `I`."""
+    """The upper case of `ß` is `SS`, and the upper case of a dotless i is `I`."""
     create_legacy_table(url, [(1, "Strasse@example.com"), (2, "IDA@EXAMPLE.COM"), (3, "STRA\u00dfE@example.com")])
     assert run("delete", "--yes", "stra\u00dfe@example.com")[0] == 0
     assert run("delete", "--yes", "stra\u00dfe@example.com")[0] == 1
