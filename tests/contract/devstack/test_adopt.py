@@ -60,12 +60,12 @@ def old_client() -> Iterator[Path]:
     with scratch_folder("old-stack") as folder:
         (folder / "schema.prisma").write_text(SCHEMA)
         command = [counterparts.NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
-        private = {"XDG_CACHE_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "CHECKPOINT_DISABLE": "1"}
+        environment = {"XDG_CACHE_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "CHECKPOINT_DISABLE": "1"}
         done = subprocess.run(
             [*command, "--schema", str(folder / "schema.prisma")],
             cwd=ROOT,
             # Without this setting Prisma downloads an engine, although `generate` does not run it. Any program will do.
-            env={**os.environ, **private, "PRISMA_SCHEMA_ENGINE_BINARY": counterparts.NODE},
+            env={**os.environ, **environment, "PRISMA_SCHEMA_ENGINE_BINARY": counterparts.NODE},
             capture_output=True,
             text=True,
             check=False,
@@ -74,7 +74,7 @@ def old_client() -> Iterator[Path]:
         yield folder / "client" / "client.ts"
 
 
-def through_prisma(client: Path, url: str, users: list[dict[str, str]]) -> list[dict[str, Any]]:
+def create_and_read_users(client: Path, url: str, users: list[dict[str, str]]) -> list[dict[str, Any]]:
     """Create users with Prisma Client over the Accelerate protocol; return all users that it then reads."""
     script = [counterparts.NODE, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(HERE / "old_stack.mjs")]
     with counterparts.executor(url) as executor:
@@ -85,7 +85,7 @@ def through_prisma(client: Path, url: str, users: list[dict[str, str]]) -> list[
     return stored_users
 
 
-def old_table(url: str) -> None:
+def create_old_table(url: str) -> None:
     """Create the old table with the first migration, which is the one that Prisma generates for the old schema."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(history.read_folder(migrate.FOLDER)[0].script.encode())
@@ -96,20 +96,20 @@ def test_users_are_adopted_and_the_previous_application_can_still_use_the_table(
 
     The previous application can still read and write the table, and the next run adopts its new users.
     """
-    old_table(url)
-    before = through_prisma(old_client, url, USERS)
+    create_old_table(url)
+    before = create_and_read_users(old_client, url, USERS)
     assert [user["password"] for user in before] == [user["password"] for user in USERS]
     migrate.baseline(url, history.read_folder(migrate.FOLDER)[0].name)
     migrate.migrate(url)
 
     dry = adopt.adopt(url, write=False)
-    assert through_prisma(old_client, url, []) == before
+    assert create_and_read_users(old_client, url, []) == before
     outcome = adopt.adopt(url)
     assert (outcome.counts, outcome.taken, outcome.invalid) == (dry.counts, dry.taken, dry.invalid)
     assert outcome.counts == {"checked": 5, "hashed": 4, "addresses changed": 2}
     assert (outcome.taken, outcome.invalid) == (["4"], ["5"])
 
-    after = through_prisma(old_client, url, [])
+    after = create_and_read_users(old_client, url, [])
     assert [(user["id"], user["name"]) for user in after] == [(user["id"], user["name"]) for user in before]
     emails = ["ada@example.com", "bob@example.com", "zoe@xn--bcher-kva.example", "BOB@example.com", "no-address"]
     assert [user["email"] for user in after] == emails
@@ -120,7 +120,7 @@ def test_users_are_adopted_and_the_previous_application_can_still_use_the_table(
     again = adopt.adopt(url)
     assert (again.counts, again.taken, again.invalid) == ({"checked": 5}, ["4"], ["5"])
     late = {"name": "Late", "email": "Late@example.com", "password": "a $2b$ is in mine"}
-    assert through_prisma(old_client, url, [late])[-1]["name"] == "Late"
+    assert create_and_read_users(old_client, url, [late])[-1]["name"] == "Late"
     assert adopt.adopt(url).counts == {"checked": 6, "hashed": 1, "addresses changed": 1}
 
 
@@ -129,7 +129,7 @@ def test_addresses_are_canonicalised_as_in_a_sign_up(url: str) -> None:
 
     The first one gets this form; the second one is reported as taken. Invalid and canonical addresses do not change.
     """
-    old_table(url)
+    create_old_table(url)
     with psycopg.connect(url, autocommit=True) as db:
         for local in ("plain", "\u039f\u03a3", "\u03bf\u03c3", "\ufb01n", "p\u0430ypal"):
             insert = 'INSERT INTO "User" (name, email, password) VALUES (%s, %s, %s)'
@@ -142,7 +142,7 @@ def test_addresses_are_canonicalised_as_in_a_sign_up(url: str) -> None:
 
 def test_several_batches_are_adopted_while_users_sign_up(url: str) -> None:
     """Each password is hashed once, and a sign-up between two batches does not wait for a lock."""
-    old_table(url)
+    create_old_table(url)
     migrate.baseline(url, history.read_folder(migrate.FOLDER)[0].name)
     migrate.migrate(url)
     lines: list[str] = []
@@ -179,18 +179,18 @@ def test_the_command_line_reports_users_whose_address_cannot_change(
     # The table does not exist yet.
     assert adopt.main([]) == 1
     assert 'no table "User"' in capsys.readouterr().err
-    old_table(url)
+    create_old_table(url)
     assert adopt.main([]) == 0
     with psycopg.connect(url, autocommit=True) as db:
         insert = 'INSERT INTO "User" (name, email, password) VALUES (%s, %s, %s)'
-        hashed = SecretStr("$2b$12$" + "a" * 53).get_secret_value()
+        bcrypt_hash = SecretStr("$2b$12$" + "a" * 53).get_secret_value()
         for email in ("canary@example.com", "Canary@example.com", "canary"):
-            db.execute(insert, ["x", email, hashed])
+            db.execute(insert, ["x", email, bcrypt_hash])
     assert adopt.main(["--dry-run"]) == 1
-    shown = capsys.readouterr()
-    assert "users checked: 3; passwords to hash: 0; addresses to change: 0" in shown.out
-    assert ("ids 2\n" in shown.err, "ids 3\n" in shown.err) == (True, True)
-    assert "canary" not in (shown.out + shown.err).lower()
+    captured = capsys.readouterr()
+    assert "users checked: 3; passwords to hash: 0; addresses to change: 0" in captured.out
+    assert ("ids 2\n" in captured.err, "ids 3\n" in captured.err) == (True, True)
+    assert "canary" not in (captured.out + captured.err).lower()
 
 
 def test_urls_are_parsed_as_for_migrations(url: str) -> None:

@@ -58,11 +58,11 @@ CLEAR = [
     "$ecret",
     "a line\nbreak",
 ]
-NOTHING = ["", None]
+MISSING = ["", None]
 TABLE = 'CREATE TABLE "User" (id SERIAL PRIMARY KEY, name TEXT, email TEXT UNIQUE, password TEXT)'
 CHEAP_HASHER = Hasher(cpython_kdf, CHEAP)
 # Kill ten runs, each after a random number of batches or after a random time of up to a second.
-KILLED_TEN_TIMES = """
+KILL_TEN_RUNS = """
 import os, random, signal, sys, time
 from devstack.migrate import adopt
 from tests.contract.devstack.test_adopt_legacy import CHEAP_HASHER
@@ -97,12 +97,12 @@ def fill(db: psycopg.Connection, passwords: Iterable[str | None], table: str = T
         cursor.executemany(insert, [("x", f"{n}@example.com", each) for n, each in enumerate(passwords, 1)])
 
 
-def stored(db: psycopg.Connection) -> list[str | None]:
+def read_passwords(db: psycopg.Connection) -> list[str | None]:
     """Return the stored passwords, ordered by user id."""
     return [password for (password,) in db.execute('SELECT password FROM "User" ORDER BY id')]
 
 
-def comparable(outcome: Outcome) -> tuple[object, ...]:
+def comparable_parts(outcome: Outcome) -> tuple[object, ...]:
     """Return the parts of an outcome that a dry run and a real run have in common."""
     ids = (outcome.taken, outcome.invalid, outcome.without_address)
     return (outcome.counts, outcome.shapes, *ids)
@@ -115,7 +115,7 @@ def run(url: str, **options: object) -> Outcome:
 
 def test_hashes_of_common_formats_are_kept(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Hashes and missing passwords do not change; the dry run lists the formats but no values."""
-    values = [*HASHES, *CLEAR, *NOTHING]
+    values = [*HASHES, *CLEAR, *MISSING]
     with psycopg.connect(url, autocommit=True) as db:
         fill(db, values)
         with pytest.MonkeyPatch.context() as patch:
@@ -126,12 +126,12 @@ def test_hashes_of_common_formats_are_kept(url: str, capsys: pytest.CaptureFixtu
         assert {("2", "bcrypt", "kept"), ("1", "empty", "kept")} < {tuple(line.split()) for line in shown.splitlines()}
         assert not [value for value in values if value and len(value) > 4 and value in shown]
         dry = run(url, write=False)
-        assert stored(db) == values
+        assert read_passwords(db) == values
         outcome = run(url)
-        after = stored(db)
-    assert comparable(outcome) == comparable(dry)
+        after = read_passwords(db)
+    assert comparable_parts(outcome) == comparable_parts(dry)
     assert after[: len(HASHES)] == HASHES
-    assert after[-2:] == NOTHING
+    assert after[-2:] == MISSING
     assert all(str(value).startswith("$argon2id$v=19$m=8,") for value in after[len(HASHES) : -2])
     assert outcome.clear_text_left == 0
 
@@ -148,12 +148,12 @@ def test_a_possible_hash_stops_the_run_until_the_operator_decides(
         for options in ([], ["--dry-run"], ["--leave", "unknown-hex"]):
             assert adopt.main(options) == 1
             assert "--leave unknown-braces" in capsys.readouterr().err
-            assert stored(db) == values
+            assert read_passwords(db) == values
         assert run(url, write=False, decisions=Decisions(frozenset({"unknown-hex"}))).counts["hashed"] == 1
         decisions = Decisions(frozenset({"unknown-braces"}), frozenset({"unknown-hex"}))
         dry = run(url, write=False, decisions=decisions)
-        assert comparable(run(url, decisions=decisions)) == comparable(dry)
-        after = stored(db)
+        assert comparable_parts(run(url, decisions=decisions)) == comparable_parts(dry)
+        after = read_passwords(db)
         assert after[2] == "{noop}secret"
         assert [verifies(str(value), after[n]) for n, value in enumerate(values) if n != 2] == [True] * 3
         assert run(url, decisions=decisions).counts["hashed"] == 0
@@ -163,7 +163,7 @@ def test_a_possible_hash_stops_the_run_until_the_operator_decides(
 
 
 @pytest.mark.parametrize(
-    ("kind", "ids"),
+    ("id_type", "ids"),
     [
         ("INT", [-3, 0, 5, 7]),
         ("BIGINT", [-(2**40), 0, 9, 2**62]),
@@ -173,23 +173,23 @@ def test_a_possible_hash_stops_the_run_until_the_operator_decides(
     ],
 )
 def test_rows_with_integer_uuid_or_text_ids_are_adopted(
-    url: str, kind: str, ids: Sequence[object], monkeypatch: pytest.MonkeyPatch
+    url: str, id_type: str, ids: Sequence[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages and batches follow the sort order of the id's type."""
     monkeypatch.setattr(user_rows, "PAGE", 2)
     with psycopg.connect(url, autocommit=True) as db:
-        db.execute(TABLE.replace("SERIAL", kind).encode())
+        db.execute(TABLE.replace("SERIAL", id_type).encode())
         for number, each in enumerate(ids):
             insert = 'INSERT INTO "User" (id, email, password) VALUES (%s, %s, %s)'
             db.execute(insert, [each, f"A{number}@example.com", f"password {number}"])
         outcome = run(url)
-        verified = [verifies(f"password {n}", value) for n, value in enumerate(stored(db))]
+        verified = [verifies(f"password {n}", value) for n, value in enumerate(read_passwords(db))]
     assert outcome.counts == {"checked": 4, "hashed": 4, "addresses changed": 4}
     assert verified == [True] * 4
 
 
-@pytest.mark.parametrize("kind", ["TEXT", "CITEXT", "CHAR(60)", "VARCHAR(255)"])
-def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, kind: str) -> None:
+@pytest.mark.parametrize("email_type", ["TEXT", "CITEXT", "CHAR(60)", "VARCHAR(255)"])
+def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, email_type: str) -> None:
     """If several addresses have the same canonical form, the lowest id gets it, unless another user already has it.
 
     Users without an address are reported.
@@ -204,19 +204,19 @@ def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, kind: str) 
         "no-address",
     ]
     # A unique column of type citext does not accept these duplicates.
-    addresses += [] if kind == "CITEXT" else ["ADA@example.com", "EVE@example.com"]
+    addresses += [] if email_type == "CITEXT" else ["ADA@example.com", "EVE@example.com"]
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("CREATE EXTENSION IF NOT EXISTS citext")
-        fill(db, [BCRYPT] * len(addresses), TABLE.replace("email TEXT", f"email {kind}"))
+        fill(db, [BCRYPT] * len(addresses), TABLE.replace("email TEXT", f"email {email_type}"))
         for number, address in enumerate(addresses, 1):
             db.execute('UPDATE "User" SET email = %s WHERE id = %s', [address, number])
         dry = run(url, write=False)
         outcome = run(url)
         after = [address for (address,) in db.execute('SELECT email::TEXT FROM "User" ORDER BY id')]
     assert after[:7] == ["ada@example.com", *addresses[1:7]]
-    assert comparable(outcome) == comparable(dry)
+    assert comparable_parts(outcome) == comparable_parts(dry)
     assert outcome.counts == Counter({"checked": len(addresses), "addresses changed": 1})
-    assert (outcome.taken, outcome.without_address) == (["3"] if kind == "CITEXT" else ["3", "8", "9"], ["6"])
+    assert (outcome.taken, outcome.without_address) == (["3"] if email_type == "CITEXT" else ["3", "8", "9"], ["6"])
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_rows_that_the_database_refuses_are_skipped_and_reported(
         fill(db, ["first", "second", "third"])
         db.execute('ALTER TABLE "User" ADD CHECK (id <> 2 OR length(password) < 20)')
         assert adopt.main([]) == 1
-        assert [value == "second" for value in stored(db)] == [False, True, False]
+        assert [value == "second" for value in read_passwords(db)] == [False, True, False]
     shown = capsys.readouterr()
     assert "users checked: 3; passwords hashed: 2" in shown.out
     assert ("ids 2\n" in shown.err, "passwords that are still clear text: 1" in shown.err) == (True, True)
@@ -309,7 +309,7 @@ def test_concurrent_runs_share_the_work(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as db, ThreadPoolExecutor(2) as pool:
         fill(db, (f"password {n}" for n in range(count)))
         outcomes = [each.result() for each in [pool.submit(run, url, report=meet) for _ in range(2)]]
-        verified = [verifies(f"password {n}", value) for n, value in enumerate(stored(db))]
+        verified = [verifies(f"password {n}", value) for n, value in enumerate(read_passwords(db))]
     hashed = [outcome.counts["hashed"] for outcome in outcomes]
     assert sum(hashed) == count
     assert min(hashed) >= adoption.BATCH
@@ -320,13 +320,13 @@ def test_concurrent_runs_share_the_work(url: str) -> None:
 def test_a_locked_row_is_hashed_in_the_last_pass(url: str) -> None:
     """The run hashes the passwords of all other rows first, and then waits for the lock."""
     count = 2 * adoption.BATCH
-    remaining = """SELECT count(*) FROM "User" WHERE password NOT LIKE '$argon2id$%'"""
+    count_clear_text = """SELECT count(*) FROM "User" WHERE password NOT LIKE '$argon2id$%'"""
     with psycopg.connect(url, autocommit=True) as db, ThreadPoolExecutor(1) as pool, psycopg.connect(url) as other:
         fill(db, (f"password {n}" for n in range(count)))
         other.execute('SELECT FROM "User" WHERE id = 1 FOR UPDATE')
         running = pool.submit(run, url)
         deadline = time.monotonic() + 20
-        while db.execute(remaining).fetchone() != (1,):
+        while db.execute(count_clear_text).fetchone() != (1,):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert not running.done()
@@ -337,7 +337,7 @@ def test_a_locked_row_is_hashed_in_the_last_pass(url: str) -> None:
 
 def test_ten_thousand_users_survive_ten_killed_runs(url: str) -> None:
     """No hash changes, no clear text remains, no user is lost, and the last run does what its dry run reported."""
-    shapes = [*HASHES, *CLEAR, *NOTHING]
+    shapes = [*HASHES, *CLEAR, *MISSING]
     assert len(shapes) == 25
     values = [shapes[n % 25] for n in range(10_000)]
     with psycopg.connect(url, autocommit=True) as db:
@@ -347,14 +347,14 @@ def test_ten_thousand_users_survive_ten_killed_runs(url: str) -> None:
                 copy.write_row(("x", f"{'user' if number % 10 else 'User'}{number}@example.com", value))
         first = run(url, write=False)
         assert (first.counts["checked"], first.counts["hashed"]) == (10_000, 400 * len(CLEAR))
-        command = [sys.executable, "-c", KILLED_TEN_TIMES, url]
+        command = [sys.executable, "-c", KILL_TEN_RUNS, url]
         subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": "src"}, check=True)
         dry = run(url, write=False)
         assert 0 < dry.counts["hashed"] < first.counts["hashed"]
         last = run(url)
-        after = stored(db)
+        after = read_passwords(db)
         addresses = {address for (address,) in db.execute('SELECT email FROM "User"')}
-    assert comparable(last) == comparable(dry)
+    assert comparable_parts(last) == comparable_parts(dry)
     assert (last.clear_text_left, len(after), addresses) == (0, 10_000, {f"user{n}@example.com" for n in range(10_000)})
     changed = Counter(shapes.index(before) for before, now in zip(values, after, strict=True) if before != now)
     assert changed == {shapes.index(value): 400 for value in CLEAR}

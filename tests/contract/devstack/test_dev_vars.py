@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # For each folder, print the variables that wrangler reads from .dev.vars, and from env.vars with --env-file.
 READ = """
 const { unstable_getVarsForDev: read } = require('./node_modules/wrangler')
-const values = (found) => Object.fromEntries(Object.entries(found).map(([name, { value }]) => [name, value]))
+const values = (variables) => Object.fromEntries(Object.entries(variables).map(([name, { value }]) => [name, value]))
 for (const folder of require('fs').readFileSync(0, 'utf8').split('\\n')) {
   const from = (files) => values(read(folder + '/wrangler.toml', files, {}, undefined, true))
   console.log(JSON.stringify([from(undefined), from(['env.vars'])]))
@@ -63,6 +63,6 @@ def test_the_parser_agrees_with_wrangler(tmp_path: Path) -> None:
         check=True,
     )
     results = [json.loads(line) for line in done.stdout.splitlines()]
-    for text, (plain, from_env_file) in zip(texts, results, strict=True):
-        assert (text, parse(text)) == (text, plain)
+    for text, (from_dev_vars, from_env_file) in zip(texts, results, strict=True):
+        assert (text, parse(text)) == (text, from_dev_vars)
         assert (text, parse(text)) == (text, from_env_file)

@@ -87,8 +87,8 @@ def test_migrations_that_prisma_applied_are_not_repeated(url: str, folder: Path)
     with psycopg.connect(url) as db:
         history.HistoryTable(db, "public").create()
         insert = "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, rolled_back_at, logs)"
-        one = hashlib.sha256((folder / "1_one" / "migration.sql").read_bytes()).hexdigest()
-        db.execute(f"{insert} VALUES ('a', %s, '1_one', now(), NULL, NULL)", [one])
+        checksum = hashlib.sha256((folder / "1_one" / "migration.sql").read_bytes()).hexdigest()
+        db.execute(f"{insert} VALUES ('a', %s, '1_one', now(), NULL, NULL)", [checksum])
         db.execute(f"{insert} VALUES ('b', 'c', '2_two', NULL, now(), 'oh')")
     assert migrate.migrate(url, folder) == ["2_two"]
     assert _tables(url) == {"two", history.TABLE}
@@ -327,7 +327,7 @@ def test_the_command_reads_the_url_from_a_file_and_baselines(
 
 
 @pytest.mark.parametrize(
-    ("given", "status", "message"),
+    ("url_template", "status", "message"),
     [
         ("postgres://postgres:{secret}@127.0.0.1:{port}/postgres", 1, "password authentication failed"),
         ("postgres://postgres:{secret}@127.0.0.1:1/postgres", 1, "Connection refused"),
@@ -342,7 +342,7 @@ def test_the_command_reads_the_url_from_a_file_and_baselines(
 )
 def test_the_command_never_prints_the_password(  # noqa: PLR0913, PLR0917 - three values and three fixtures
     url: str,
-    given: str | None,
+    url_template: str | None,
     status: int,
     message: str,
     capsys: pytest.CaptureFixture[str],
@@ -351,9 +351,9 @@ def test_the_command_never_prints_the_password(  # noqa: PLR0913, PLR0917 - thre
     """The exit status is 1 for a failed connection, and 2 for a malformed or missing URL. The reason is printed."""
     secret = "hunter2-canary"
     monkeypatch.delenv("DATABASE_URL", raising=False)
-    if given is not None:
+    if url_template is not None:
         port = psycopg.conninfo.conninfo_to_dict(url)["port"]
-        monkeypatch.setenv("DATABASE_URL", given.format(secret=secret, port=port))
+        monkeypatch.setenv("DATABASE_URL", url_template.format(secret=secret, port=port))
     try:
         result: object = migrate.main([])
     except SystemExit as exc:

@@ -212,14 +212,14 @@ def test_a_conflict_in_another_unique_index_is_an_error_and_not_a_taken_address(
 
 def test_the_migration_for_older_tables_keeps_the_function_and_its_grants(url: str) -> None:
     """If ids are integers, `sign_up` keeps its object id, so prepared statements remain valid."""
-    folder = history.read_folder(migrate.FOLDER)
+    migrations = history.read_folder(migrate.FOLDER)
     with psycopg.connect(url, autocommit=True) as db:
-        for migration in folder[:3]:
+        for migration in migrations[:3]:
             db.execute(migration.script.encode())
         before = db.execute(
             "SELECT 'sign_up'::regproc::oid, proacl::TEXT FROM pg_proc WHERE proname = 'sign_up'"
         ).fetchone()
-        db.execute(folder[3].script.encode())
+        db.execute(migrations[3].script.encode())
         assert db.execute("SELECT oid, proacl::TEXT FROM pg_proc WHERE proname = 'sign_up'").fetchone() == before
 
 
@@ -233,10 +233,10 @@ def test_the_old_application_uses_a_view_after_a_mapped_table_was_renamed(url: s
         db.execute(statements.encode())
         migrate.baseline(url, INIT)
         migrate.migrate(url)
-        old = (
+        insert = (
             "INSERT INTO users (full_name, email, password) VALUES ('Bob', 'Bob@example.com', 'x') RETURNING full_name"
         )
-        assert db.execute(old).fetchone() == ("Bob",)
+        assert db.execute(insert).fetchone() == ("Bob",)
         assert sign_up(db, "bob@example.com") is None
         assert sign_up(db, "eve@example.com") is not None
         assert db.execute("SELECT count(*) FROM users").fetchone() == (2,)

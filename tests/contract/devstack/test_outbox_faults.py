@@ -114,14 +114,14 @@ async def test_every_user_gets_an_email_and_repeated_emails_have_the_same_key(tm
             db.execute(sign_up, [USERS])
         provider = Provider(draw)
         isolates = [isolate(url, provider, draw) for _ in range(2)]
-        killed = asyncio.create_task(isolate(url, provider, draw).scheduled())
+        killed_isolate = asyncio.create_task(isolate(url, provider, draw).scheduled())
         rounds = 0
         while True:
             running = [asyncio.create_task(each.after_response()) for each in isolates]
             if rounds == 3:
-                killed.cancel()
+                killed_isolate.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await killed
+                    await killed_isolate
             if rounds == 6:
                 server.kill()
                 server.start()

@@ -71,9 +71,9 @@ def claim(db: psycopg.Connection, kinds: list[str] | None = None, limit: int = 1
     return _call(db, "claim_messages", {"kinds": kinds or MAILS, "limit": limit, "lease": 60})
 
 
-def age(owner: psycopg.Connection, **time: int) -> None:
+def age(owner: psycopg.Connection, *, minutes: int) -> None:
     """Move the times at which users were created and reminded into the past."""
-    ((shift,),) = owner.execute("SELECT make_interval(mins => %s)", [time["minutes"]]).fetchall()
+    ((shift,),) = owner.execute("SELECT make_interval(mins => %s)", [minutes]).fetchall()
     owner.execute('UPDATE "User" SET created_at = created_at - %s, reminded_at = reminded_at - %s', [shift, shift])
 
 
@@ -305,8 +305,8 @@ def test_only_a_user_with_a_pending_verification_is_removed(
     sign_up(worker, key="02", verify=False)
     sign_up(worker, "bob@example.com", "03")
     owner.execute('UPDATE "User" SET email_verified_at = now() WHERE email <> %s', [ADA])
-    for number, email in owner.execute('SELECT id::text, email FROM "User"').fetchall():
-        assert _call(worker, "remove_unverified_user", number, email) == [(False,)]
+    for user_id, email in owner.execute('SELECT id::text, email FROM "User"').fetchall():
+        assert _call(worker, "remove_unverified_user", user_id, email) == [(False,)]
 
 
 @pytest.mark.parametrize("constraint", ["", "ON DELETE RESTRICT", "DEFERRABLE INITIALLY DEFERRED"])

@@ -22,7 +22,7 @@ BOOTSTRAP = (sys.executable, "-m", "devstack.setup.bootstrap")
 MAKE = shutil.which("make") or "make"
 # Root of a new user namespace may mount file systems, which only processes in the namespace see.
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
-CLOSED = "http://127.0.0.1:9/simple/"
+UNREACHABLE_INDEX = "http://127.0.0.1:9/simple/"
 # The tools ignore this machine's configuration and caches, and retry at most once.
 BARE = {
     "PIP_CONFIG_FILE": os.devnull,
@@ -78,19 +78,18 @@ def setup(copy: Path, *command: str, **variables: str) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-def with_done(copy: Path, *titles: str) -> None:
+def mark_done(copy: Path, *titles: str) -> None:
     """Link this checkout's `.venv`, which must not change, into the copy, and mark steps as done."""
     (copy / ".venv").symlink_to(ROOT / ".venv")
     subprocess.run([sys.executable, "-c", STAMP, "virtual environment", *titles], cwd=copy, check=True)
 
 
-def is_explained(output: str, cause: str, fix: str) -> bool:
+def require_explanation(output: str, cause: str, fix: str) -> None:
     """Check that the output has the cause and a fix, in at most 16 lines."""
     lines = output.splitlines()
     assert len(lines) <= 16, output
     assert any(line.startswith("  cause ") and cause in line for line in lines), output
     assert any(line.startswith("  fix ") and fix in line for line in lines), output
-    return True
 
 
 def create_wheel(folder: Path, name: str, tag: str) -> str:
@@ -106,35 +105,35 @@ def create_wheel(folder: Path, name: str, tag: str) -> str:
 
 def test_pip_without_network_is_explained(copy: Path) -> None:
     """The second step cannot connect to the index; the cause, a fix and the path of the log are printed."""
-    out, err = setup(copy, PIP_INDEX_URL=CLOSED)
+    out, err = setup(copy, PIP_INDEX_URL=UNREACHABLE_INDEX)
     assert [line.split()[-1] for line in out.splitlines()[1:]] == ["s", "failed"]
-    assert is_explained(err, "the package registry cannot be reached", "HTTPS_PROXY")
+    require_explanation(err, "the package registry cannot be reached", "HTTPS_PROXY")
     assert ".local/setup.log" in err
     assert "NewConnectionError" in (copy / ".local/setup.log").read_text()
     # The next run does not repeat completed steps.
     assert (copy / ".venv/bin/python").exists()
-    out, _ = setup(copy, PIP_INDEX_URL=CLOSED)
+    out, _ = setup(copy, PIP_INDEX_URL=UNREACHABLE_INDEX)
     assert "virtual environment" not in out
 
 
 def test_uv_without_network_is_explained(copy: Path) -> None:
     """The package index refuses uv's connection. pip needs none, because uv is already installed."""
-    with_done(copy)
+    mark_done(copy)
     (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
-    _, err = setup(copy, UV_DEFAULT_INDEX=CLOSED)
-    assert is_explained(err, "the package registry cannot be reached", "UV_DEFAULT_INDEX")
+    _, err = setup(copy, UV_DEFAULT_INDEX=UNREACHABLE_INDEX)
+    require_explanation(err, "the package registry cannot be reached", "UV_DEFAULT_INDEX")
 
 
 def test_npm_without_network_is_explained(copy: Path) -> None:
     """The npm registry refuses the connection."""
-    with_done(copy, "Python packages")
-    _, err = setup(copy, npm_config_registry=CLOSED)
-    assert is_explained(err, "the package registry cannot be reached", "npm_config_registry")
+    mark_done(copy, "Python packages")
+    _, err = setup(copy, npm_config_registry=UNREACHABLE_INDEX)
+    require_explanation(err, "the package registry cannot be reached", "npm_config_registry")
 
 
 def test_the_password_of_a_mirror_is_not_shown(copy: Path) -> None:
     """The password is neither in the output nor in the log."""
-    with_done(copy)
+    mark_done(copy)
     (copy / ".venv").unlink()
     (copy / ".venv/bin").mkdir(parents=True)
     for name, script in (("python", "exit 0"), ("uv", "echo not found: https://ada:canary@mirror.example/uv; exit 1")):
@@ -148,11 +147,11 @@ def test_the_password_of_a_mirror_is_not_shown(copy: Path) -> None:
 
 def test_a_file_with_another_hash_is_not_installed(copy: Path) -> None:
     """The hash in the lock file differs from that of the file; the cause and a fix are printed."""
-    with_done(copy)
+    mark_done(copy)
     line = create_wheel(copy.parent, "changed", "py3-none-any")
     (copy / "requirements/dev.txt").write_text(line[:-5] + "0000\n")
     _, err = setup(copy, UV_NO_INDEX="1", UV_FIND_LINKS=str(copy.parent))
-    assert is_explained(err, "a file that differs from the locked one", "empty the caches")
+    require_explanation(err, "a file that differs from the locked one", "empty the caches")
 
 
 @pytest.mark.parametrize(
@@ -164,10 +163,10 @@ def test_a_file_with_another_hash_is_not_installed(copy: Path) -> None:
 )
 def test_a_package_for_another_platform_is_explained(copy: Path, tag: str, cause: str, fix: str) -> None:
     """A locked package is only available for another processor or another Python."""
-    with_done(copy)
+    mark_done(copy)
     (copy / "requirements/dev.txt").write_text(create_wheel(copy.parent, "foreign", tag))
     _, err = setup(copy, UV_NO_INDEX="1", UV_FIND_LINKS=str(copy.parent))
-    assert is_explained(err, cause, fix)
+    require_explanation(err, cause, fix)
 
 
 def test_a_full_disk_is_explained(copy: Path) -> None:
@@ -176,7 +175,7 @@ def test_a_full_disk_is_explained(copy: Path) -> None:
     mount = f"mount -t tmpfs -o size=4m none '{small}' && cp -R . '{small}' && cd '{small}' && "
     require_namespaces(f"mount -t tmpfs -o size=4m none '{small}'")
     _, err = setup(copy, *NAMESPACE, mount + 'exec "$@"', "sh", *BOOTSTRAP)
-    assert is_explained(err, "the disk is full", "df -h")
+    require_explanation(err, "the disk is full", "df -h")
 
 
 def test_a_read_only_folder_is_explained(copy: Path) -> None:
@@ -184,7 +183,7 @@ def test_a_read_only_folder_is_explained(copy: Path) -> None:
     mount = f"mount --bind '{copy}' '{copy}' && mount -o remount,ro,bind '{copy}' && cd '{copy}'"
     require_namespaces(mount)
     _, err = setup(copy, *NAMESPACE, mount + ' && exec "$@"', "sh", *BOOTSTRAP)
-    assert is_explained(err, "read-only file system", "clone the repository")
+    require_explanation(err, "read-only file system", "clone the repository")
 
 
 def test_a_folder_of_another_user_is_explained(copy: Path) -> None:
@@ -196,25 +195,25 @@ def test_a_folder_of_another_user_is_explained(copy: Path) -> None:
         _, err = setup(copy, "unshare", "--user", *BOOTSTRAP)
     finally:
         copy.chmod(0o755)
-    assert is_explained(err, "belongs to another user", "chown")
+    require_explanation(err, "belongs to another user", "chown")
 
 
 def test_a_python_without_venv_is_explained(copy: Path) -> None:
     """The module venv is missing, as on Debian without python3-venv; a file venv.py hides it here."""
     (copy / "venv.py").write_text("raise ModuleNotFoundError(\"No module named 'venv'\")")
     _, err = setup(copy)
-    assert is_explained(err, "the module venv", "apt install python3-venv")
+    require_explanation(err, "the module venv", "apt install python3-venv")
 
 
 def test_a_missing_node_is_explained(copy: Path) -> None:
     """`.venv` does not contain Node."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(copy / "venv")], check=True)
-    with_done(copy, "Python packages")
+    mark_done(copy, "Python packages")
     (copy / ".venv").unlink()
     (copy / "venv").rename(copy / ".venv")
     (copy / ".venv/bin/uv").touch()
     _, err = setup(copy)
-    assert is_explained(err, "Node is not in .venv", "make clean")
+    require_explanation(err, "Node is not in .venv", "make clean")
 
 
 def test_an_old_python_is_refused(copy: Path) -> None:
@@ -242,7 +241,7 @@ def test_a_missing_python_is_explained(copy: Path) -> None:
 
 def test_ctrl_c_stops_setup_without_a_traceback(copy: Path) -> None:
     """Setup is waiting for an index that never responds; the message states that the next run continues."""
-    with_done(copy)
+    mark_done(copy)
     (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         env = environment(copy, UV_DEFAULT_INDEX=f"http://127.0.0.1:{silent.getsockname()[1]}/simple/")
@@ -268,7 +267,7 @@ def test_ctrl_c_stops_setup_without_a_traceback(copy: Path) -> None:
 
 def test_an_unknown_failure_is_shown(copy: Path) -> None:
     """The advice for an unknown error and the log's path are printed."""
-    with_done(copy)
+    mark_done(copy)
     (copy / "requirements/dev.txt").write_text("this is no requirement\n")
     _, err = setup(copy)
     assert "unknown error" in err

@@ -9,6 +9,7 @@ import pytest
 
 from devstack.migrate import history
 from devstack.migrate import migrations as migrate
+from tests.contract.devstack.conftest import connect_as_worker
 
 HASH = "$scrypt$ln=14,r=8,p=5$c2FsdA$aGFzaA"
 VALID_USER = {"name": "Ada", "email": "ada@example.com", "password": HASH, "idempotency_key": b"k" * 32}
@@ -94,8 +95,10 @@ def test_the_old_application_can_still_insert(url: str) -> None:
     """An INSERT with only the old columns succeeds, without validation of the values."""
     migrate.migrate(url)
     with psycopg.connect(url) as db:
-        old = "INSERT INTO \"User\" (name, email, password) VALUES ('', 'Ada@Example.com', 'in the clear') RETURNING id"
-        assert db.execute(old).fetchone() == (1,)
+        insert = (
+            "INSERT INTO \"User\" (name, email, password) VALUES ('', 'Ada@Example.com', 'in the clear') RETURNING id"
+        )
+        assert db.execute(insert).fetchone() == (1,)
 
 
 def test_a_raw_key_is_refused_by_the_table(url: str) -> None:
@@ -106,17 +109,10 @@ def test_a_raw_key_is_refused_by_the_table(url: str) -> None:
     assert caught.value.diag.constraint_name == "User_idempotency_key_hashed"
 
 
-def _worker(url: str) -> psycopg.Connection:
-    """Return a connection with only the privileges of `signup_worker`."""
-    db = psycopg.connect(url, autocommit=True)
-    db.execute("SET SESSION AUTHORIZATION signup_worker")
-    return db
-
-
 def test_the_worker_can_sign_users_up(url: str) -> None:
     """The role may call the function, which returns a row for a new address and none for a taken one."""
     migrate.migrate(url)
-    with _worker(url) as db:
+    with connect_as_worker(url) as db:
         for key, expected in (("00", [(1, True)]), ("01", [])):
             signed_up = db.execute(
                 "SELECT id, created_at IS NOT NULL FROM sign_up('Ada', 'ada@example.com', '$x$', repeat(%s, 32))", [key]
@@ -148,14 +144,14 @@ def test_the_worker_can_sign_users_up(url: str) -> None:
 def test_the_worker_may_not_access_tables_or_create_objects(url: str, statement: str) -> None:
     """Each statement fails with SQLSTATE 42501."""
     migrate.migrate(url)
-    with _worker(url) as db, pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with connect_as_worker(url) as db, pytest.raises(psycopg.errors.InsufficientPrivilege):
         db.execute(statement.encode())
 
 
 def test_a_temporary_table_does_not_replace_the_table(url: str) -> None:
     """The function runs as its owner and ignores the caller's temporary tables."""
     migrate.migrate(url)
-    with _worker(url) as db:
+    with connect_as_worker(url) as db:
         db.execute(
             'CREATE TEMPORARY TABLE "User" (id int, name text, email text UNIQUE, password text, created_at date)'
         )

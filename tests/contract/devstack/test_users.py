@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     Run = Callable[..., tuple[int, str, str]]
 
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$" + "a" * 22 + "$" + "b" * 43
-# A table of another application; `kind` is the type of its ids.
+# A table of another application. The types of its ids and addresses are parameters.
 LEGACY = """
 CREATE TABLE "User" (
-    id {kind} PRIMARY KEY, email {email} UNIQUE, "fullName" TEXT, password TEXT, "resetToken" TEXT, settings JSONB,
-    credential TEXT, "updatedAt" TIMESTAMP NOT NULL DEFAULT '2026-01-02 03:04:05'
+    id {id_type} PRIMARY KEY, email {email_type} UNIQUE, "fullName" TEXT, password TEXT, "resetToken" TEXT,
+    settings JSONB, credential TEXT, "updatedAt" TIMESTAMP NOT NULL DEFAULT '2026-01-02 03:04:05'
 )"""
 
 
@@ -59,11 +59,13 @@ def sign_users_up(url: str, *addresses: str) -> None:
             db.execute("SELECT * FROM sign_up(%s, %s, %s, %s)", arguments)
 
 
-def create_legacy_table(url: str, rows: Iterable[tuple[object, str]], kind: str = "INT", email: str = "TEXT") -> None:
+def create_legacy_table(
+    url: str, rows: Iterable[tuple[object, str]], id_type: str = "INT", email_type: str = "TEXT"
+) -> None:
     """Create a table of another application with these ids and addresses."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("CREATE EXTENSION IF NOT EXISTS citext")
-        db.execute(LEGACY.format(kind=kind, email=email).encode())
+        db.execute(LEGACY.format(id_type=id_type, email_type=email_type).encode())
         insert = """INSERT INTO "User" (id, email, "fullName", password, "resetToken", settings, credential)
             VALUES (%s, %s, 'Ada', 'canary in the clear', 'canary-token',
                 jsonb_build_object('login', jsonb_build_object('x', %s::TEXT)), %s)"""
@@ -156,7 +158,7 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
         db.execute('INSERT INTO "Post" VALUES (1)')
     for answer, status, remaining in ((b"\n", 1, ["1"]), (b"yes\n", 0, [])):
         controller, terminal = pty.openpty()
-        done = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "devstack.users", "delete", "ada@example.com"],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": "src", "DATABASE_URL": url},
@@ -165,17 +167,17 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
             stderr=subprocess.PIPE,
         )
         os.write(controller, answer)
-        out, err = done.communicate(timeout=60)
+        out, err = process.communicate(timeout=60)
         os.close(controller)
         os.close(terminal)
-        assert (done.returncode, read_ids(url)) == (status, remaining), err
+        assert (process.returncode, read_ids(url)) == (status, remaining), err
         assert b"ada@example.com" in out
         assert b'also deleted in: "Post"' in out
         assert b"argon2" not in out + err
 
 
 @pytest.mark.parametrize(
-    ("kind", "identities"),
+    ("id_type", "identities"),
     [
         ("BIGINT", [-(2**40), 0, 2**62]),
         ("UUID", [f"00000000-0000-0000-0000-{n:012x}" for n in range(3)]),
@@ -183,10 +185,10 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
         ("CHAR(8)", ["a", "b", "c"]),
     ],
 )
-def test_tables_of_other_applications_work(url: str, run: Run, kind: str, identities: list[object]) -> None:
+def test_tables_of_other_applications_work(url: str, run: Run, id_type: str, identities: list[object]) -> None:
     """The tables have ids of other types, addresses as typed, and secrets in columns with other names."""
     addresses = ["Ada@Example.COM", "zoe@B\u00fccher.example", "no-address"]
-    create_legacy_table(url, zip(identities, addresses, strict=True), kind)
+    create_legacy_table(url, zip(identities, addresses, strict=True), id_type)
     for identity, address in zip(
         identities, ["ada@example.com", "ZOE@xn--bcher-kva.example", "NO-address"], strict=True
     ):
@@ -208,7 +210,9 @@ def test_tables_of_other_applications_work(url: str, run: Run, kind: str, identi
 def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email_type: str) -> None:
     """Both are found, and deleting one of them requires its id. A CITEXT column cannot contain both."""
     create_legacy_table(
-        url, [(1, "Ada@example.com"), *([] if email_type == "CITEXT" else [(2, "ada@example.com")])], email=email_type
+        url,
+        [(1, "Ada@example.com"), *([] if email_type == "CITEXT" else [(2, "ada@example.com")])],
+        email_type=email_type,
     )
     status, out, _ = run("export", "ADA@example.com")
     ids = [json.loads(line)["id"] for line in out.splitlines()]
