@@ -25,6 +25,9 @@ class Image:
         root: the folder that contains the image's files.
         folder: the working directory, as a path inside the image.
         variables: the environment variables.
+        user: the user and group ids that processes run with.
+        entrypoint: the command of the container.
+        health: the command of the health check.
     """
 
     root: Path
@@ -43,7 +46,7 @@ class Image:
         return re.sub(r"(?<![\w.])/opt/", f"{self.root}/opt/", text)
 
     def run(self, command: list[str], **more: str) -> subprocess.Popen[str]:
-        """Start a command with only the image's environment variables and `more`."""
+        """Start a command. Its environment is the image's variables and `more`."""
         words = [self.outside(word) for word in command]
         env = {name: self.outside(value) for name, value in self.variables.items()} | more
         return subprocess.Popen(words, cwd=self.path("."), env=env, stderr=subprocess.PIPE, text=True)
@@ -66,6 +69,7 @@ def is_sent(name: str, dockerignore: Path) -> bool:
 
 
 def _prefixes(name: str) -> list[str]:
+    """Return a path and its parents, and each of its names after a slash, which a pattern such as `**/name` matches."""
     parts = name.split("/")
     return ["/".join(parts[: i + 1]) for i in range(len(parts))] + [f"/{part}" for part in parts]
 

@@ -37,12 +37,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Postgr
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Execute the Containerfile."""
+    """Return the image that the Containerfile produces."""
     return build(FILE, ROOT, tmp_path_factory.mktemp("image"))
 
 
 def test_the_container_becomes_ready_and_healthy(image: Image, server: postgres.Postgres) -> None:
-    """The health check passes while the entry point runs, and fails afterwards."""
+    """The health check passes while sqlproxy runs, and fails afterwards. Only statements of the Worker are run."""
     port, token = postgres.free_port(), secrets.token_hex(32)
     variables = {
         "SQLPROXY_PORT": str(port),

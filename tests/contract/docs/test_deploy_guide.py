@@ -43,7 +43,14 @@ HAS_ANALYZE = shutil.which("systemd-analyze") is not None
 
 @dataclass
 class Environment:
-    """The reader's machine: a Postgres, the copy of the repository, and a folder for installed files."""
+    """The machine on which the guide is followed.
+
+    Args:
+        server: the Postgres server.
+        reader: follows the commands in a copy of the repository.
+        port: the port of sqlproxy.
+        folder: the folder that stands for `/`.
+    """
 
     server: postgres.Postgres
     reader: Reader
@@ -58,7 +65,7 @@ class Environment:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[Environment]:
-    """Start a Postgres with the databases of the sections, and copy the repository; replace system paths."""
+    """Start a Postgres with the databases of the sections, and copy the repository with paths below a folder."""
     with postgres.running(tmp_path / "pg") as server:
         with psycopg.connect(server.url(), autocommit=True) as db:
             for name in sorted(set(DATABASES.values())):
@@ -198,7 +205,7 @@ def is_ready(port: int) -> bool:
 
 
 def test_a_wrong_command_is_detected(tmp_path: Path) -> None:
-    """The command has no rule, fails, or has an option, subcommand or argument that wrangler does not know."""
+    """Each command has no rule, fails, or has an unknown option or subcommand, or too many arguments."""
     reader = Reader(tmp_path, [*rules({}, ""), Rule("npx wrangler deployments get", "exists")], {})
     for text, message in (
         ("rm -rf /", "no rule for"),

@@ -1,4 +1,4 @@
-"""Follow docs/migrate-from-accelerate.md with a table of plaintext passwords."""
+"""Follow docs/migrate-from-accelerate.md with a table of plaintext passwords and one bcrypt hash."""
 
 from __future__ import annotations
 

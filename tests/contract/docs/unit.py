@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def settings(unit: Path) -> dict[str, list[str]]:
-    """Return the settings of a unit, each with its values."""
+    """Return the values of each setting of a unit."""
     values: dict[str, list[str]] = {}
     for line in unit.read_text(encoding="utf-8").splitlines():
         name, equals, value = line.partition("=")
@@ -16,7 +16,7 @@ def settings(unit: Path) -> dict[str, list[str]]:
 
 
 def start(unit: Path, credentials: Path, **more: str) -> subprocess.Popen[str]:
-    """Start a unit's command with copies of its credentials, and only its own environment variables and `more`."""
+    """Start a unit's command with copies of its credentials. Its environment is the unit's variables and `more`."""
     unit_settings = settings(unit)
     credentials.mkdir()
     for credential in unit_settings["LoadCredential"]:

@@ -1,4 +1,4 @@
-"""Follow the commands of a document in a copy of the repository, like one that `git clone` creates."""
+"""Follow the commands of a document in a copy of the repository that contains only its tracked and new files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from tests.contract.docs.documents import Step
 
-# The folders that `make setup` installs; the copy links to them.
+# The folders that `make setup` creates. The copy has links to them.
 INSTALLED = (".venv", ".venv-workers", "node_modules", "python_modules")
-# Marks the copy as set up, so that `make setup` runs but has nothing to do.
+# A script that marks the copy as set up, so that `make setup` has nothing to do.
 _STAMP = """
 from devstack.setup import bootstrap
 bootstrap.STAMPS.mkdir(parents=True)
@@ -35,7 +35,7 @@ class Rule:
 
     Args:
         pattern: a regular expression for the whole command.
-        how: `run` the command; check that it `exists` in wrangler's help; or `skip` it, with a reason.
+        how: `run` runs the command, `exists` looks it up in wrangler's help, and `skip` skips it, with a reason.
         reason: why the command is skipped.
         more: arguments to append, such as `--dry-run`.
         stdin: the standard input.

@@ -19,7 +19,7 @@ _HELP: dict[tuple[str, ...], str] = {}
 
 
 def problems(command: str, environment: Mapping[str, str]) -> list[str]:
-    """Return the errors of a wrangler command line; everything before the word `wrangler` is ignored."""
+    """Return the errors of a wrangler command line. The words before `wrangler` or `pywrangler` are ignored."""
     words = shlex.split(command)
     words = words[next(i for i, word in enumerate(words) if word.endswith("wrangler")) + 1 :]
     names = tuple(itertools.takewhile(re.compile(r"[a-z]+").fullmatch, words))

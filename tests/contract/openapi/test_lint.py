@@ -37,7 +37,7 @@ ALL_SETTINGS = change(ALL_FEATURES, **FIELDS)
 
 @pytest.mark.parametrize("settings", [SETTINGS, ALL_SETTINGS, change(ALL_SETTINGS, duplicate_response="conceal")])
 def test_the_document_has_no_errors_or_warnings(settings: Settings, tmp_path: Path) -> None:
-    """The settings are the defaults, all features, and all features with concealed accounts."""
+    """The settings are the defaults, then all features, then all features with concealed accounts."""
     status, printed = lint(document(settings), tmp_path)
     assert status == 0, printed
     assert "warning" not in printed

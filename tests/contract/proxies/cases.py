@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Failure(NamedTuple):
-    """The failure of a statement: the class of the `Problem`, the SQLSTATE and the constraint."""
+    """The failure of a statement: the name of the `Problem`'s class, the SQLSTATE and the constraint."""
 
     problem: str
     sqlstate: str = ""
@@ -30,7 +30,7 @@ class Case(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A different outcome of some servers, and why it is accepted."""
+    """An outcome of some cases that differs for some servers, and the reason why it is accepted."""
 
     cases: tuple[str, ...]
     counterparts: tuple[str, ...]
@@ -131,7 +131,7 @@ CASES = {
     "2 MB response": Case("SELECT repeat('x', 2000000)", (), Failure("ProxyUnavailable")),
 }
 
-# The name of the case in test_outages.py: the number of users after a sign-up that timed out and may still be executed.
+# The name of a case in test_outages.py, which counts the users after a timed-out sign-up that may still be executed.
 LATE = "users after a timed-out sign-up"
 
 DIFFERENCES = (
@@ -157,7 +157,7 @@ DIFFERENCES = (
         ("unique violation",),
         ("prisma dev",),
         Failure("DatabaseError", "23505"),
-        "its executor is older (7.2.0), and names the columns instead of the constraint",
+        "the executor of `prisma dev` is older (7.2.0), and names the columns instead of the constraint",
     ),
     Difference(
         ("two statements",),
@@ -169,7 +169,7 @@ DIFFERENCES = (
         ("2 MB response",),
         ("executor", "prisma dev", "prisma postgres"),
         [["x" * 2_000_000]],
-        "they do not limit results (the executor's setting has no effect); the Worker's transport does",
+        "these servers do not limit results (the executor's setting has no effect); the Worker's transport does",
     ),
     Difference(
         (LATE,),

@@ -1,4 +1,4 @@
-"""Fixtures: a Postgres with a server of each dialect in front of it; `prisma dev` has its own database."""
+"""Fixtures: a Postgres, and a server of each dialect in front of it. `prisma dev` has its own database."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The servers of the dialects, run locally.
 
-sqlproxy stands in for Neon and PlanetScale, and a fake that is tested with the real client for Prisma Postgres.
+sqlproxy stands in for Neon and PlanetScale. A fake stands in for Prisma Postgres; it is tested with the real client.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Counterpart:
 
         Args:
             deadline: the timeout of an exchange in seconds.
-            key: an API key, token or password that replaces the right one.
+            key: an API key, token or password that replaces the valid one.
             address: an address that replaces that of the server.
             transport: a transport that replaces the default one.
         """
@@ -82,7 +82,7 @@ class Counterpart:
             yield choose(SecretStr(url), Http(chosen_transport, deadline), Warnings())
 
     def transport(self, address: str = "") -> httpx.AsyncBaseTransport:
-        """Return httpx's default transport, connected to the server or to another address."""
+        """Return httpx's default transport, which connects to the server or to the given address."""
         target = address or self.address
         return _FixedAddressTransport(target) if target else httpx.AsyncHTTPTransport()
 

@@ -1,4 +1,4 @@
-"""Hyperdrive's server: `wrangler dev` with the binding, and a test Worker that runs statements over it."""
+"""The server of the dialect `hyperdrive`: `wrangler dev` with a test Worker that runs statements over the binding."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class HyperdriveCounterpart(Counterpart):
         address: str = "",
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> AsyncIterator[DataProxy]:
-        """Yield the proxy; `key` and `address` replace the password, host and port of the binding."""
+        """Yield the proxy. `key` replaces the password of the binding, and `address` its host and port."""
         assert transport is None  # Hyperdrive does not use HTTP
         target = urlsplit(address)
         binding = {"password": key, "host": target.hostname, "port": target.port}

@@ -1,9 +1,9 @@
-"""A fake of Prisma Postgres' HTTP API in front of any Postgres; the real service cannot run locally.
+"""A fake of Prisma Postgres' HTTP API in front of any Postgres, because the real service cannot run locally.
 
-test_reference.py checks it with the reference client, npm's @prisma/ppg. Details that the client does not depend on,
-such as the status of a refusal, are assumptions. The client's transport is src/transport/*.ts of that package.
+test_reference.py checks the fake with the reference client, npm's @prisma/ppg. Details that the client does not depend
+on, such as the status of a refusal, are assumptions. The client's transport is src/transport/*.ts of that package.
 
-Environment: DATABASE_URL, KEY, STATEMENT_TIMEOUT (ms). Prints {"port": N} when it listens on 127.0.0.1.
+Environment: DATABASE_URL, KEY, STATEMENT_TIMEOUT (ms). The program prints {"port": N} when it listens on 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def parse(body: bytes, boundary: bytes) -> tuple[str, list[str | None]]:
 async def run(sql: str, parameters: list[str | None]) -> list[dict[str, object]]:
     """Execute a statement; return its frames, with every value in Postgres' text format."""
     async with POOL.connection() as connection, psycopg.AsyncRawCursor(connection) as cursor:
-        # A prepared statement uses the extended protocol even without parameters, which allows only one statement.
+        # Even without parameters, a prepared statement uses the extended protocol. It allows only one statement.
         await cursor.execute(sql.encode(), parameters, prepare=not parameters)
         result = cursor.pgresult
         assert result is not None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.contract.proxies.counterparts import Counterpart
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("pg_users")]
-# Bytes. Postgres' responses in one exchange, from authentication to the row, are longer than this.
+# Postgres' responses in one exchange, from authentication to the row, have more bytes than this.
 SHORTEST_ANSWERS = 700
 TOO_MANY_ITERATIONS = (
     "HYPERDRIVE has a login that this runtime cannot authenticate: its password needs md5, or SCRAM-SHA-256 "
@@ -75,7 +75,7 @@ def wait_for_connections(pg: Postgres, number: int) -> None:
 async def test_each_exchange_closes_its_connection(
     hyperdrive: Counterpart, pg: Postgres, statement: str, result: object
 ) -> None:
-    """If the statement is still running in Postgres, the login's statement timeout cancels it."""
+    """The login's statement timeout cancels a statement that still runs in Postgres after the exchange."""
     async with hyperdrive.proxy(deadline=0.5) as proxy:
         assert await outcome(proxy, statement) == result
     wait_for_connections(pg, 0)
@@ -92,7 +92,7 @@ async def test_connections_are_closed_before_the_request_ends(hyperdrive: Counte
 
 
 async def test_a_silent_database_causes_proxy_timeout(hyperdrive: Counterpart, relay: Relay) -> None:
-    """Postgres does not even respond to the start-up message; the connection is closed at the deadline."""
+    """Postgres does not even respond to the start-up message. The connection is closed after the deadline."""
     relay.frozen = True
     async with hyperdrive.proxy(deadline=0.3, address=address(relay)) as proxy:
         start = time.monotonic()
@@ -107,7 +107,7 @@ async def test_a_silent_database_causes_proxy_timeout(hyperdrive: Counterpart, r
 
 
 async def test_a_truncated_response_causes_proxy_unavailable(hyperdrive: Counterpart, relay: Relay) -> None:
-    """The connection is cut at various points, from the first byte of the response to the last bytes of the row."""
+    """The connection is cut at various points, from the first byte of the responses to one near their end."""
     async with hyperdrive.proxy(address=address(relay)) as proxy:
         for length in (*range(1, SHORTEST_ANSWERS, 29), *range(SHORTEST_ANSWERS - 5, SHORTEST_ANSWERS)):
             relay.answers_left = length
@@ -141,7 +141,7 @@ async def login(hyperdrive: Counterpart, **binding: str) -> object:
 async def test_md5_and_scram_are_supported(
     hyperdrive: Counterpart, pg: Postgres, encryption: str, iterations: int, result: object
 ) -> None:
-    """SCRAM-SHA-256 may have as many iterations as WebCrypto allows; the error for more suggests a fix."""
+    """SCRAM-SHA-256 may have as many iterations as WebCrypto allows. With more, the error has a fix."""
     file = pg.data / "pg_hba.conf"
     original = file.read_text()
     with psycopg.connect(pg.url(), autocommit=True) as db:

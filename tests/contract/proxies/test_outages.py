@@ -39,7 +39,7 @@ async def test_a_wrong_credential_causes_misconfigured(counterpart: Counterpart)
 
 
 async def test_a_closed_port_causes_proxy_unavailable(counterpart: Counterpart) -> None:
-    """The connection is refused."""
+    """Nothing listens on the port, so the connection is refused."""
     async with counterpart.proxy(address=f"http://127.0.0.1:{free_port()}") as proxy:
         assert await outcome(proxy, "SELECT 1") == Failure("ProxyUnavailable")
 
@@ -54,7 +54,7 @@ async def test_a_slow_response_causes_proxy_timeout(counterpart: Counterpart) ->
 
 @with_shared_postgres
 async def test_a_statement_timeout_causes_proxy_timeout(counterpart: Counterpart, users: psycopg.Connection) -> None:
-    """The outcome is unknown: Prisma's executor stores the user afterwards."""
+    """The outcome is unknown, because Prisma's executor stores the user after the timeout."""
     async with counterpart.proxy() as proxy:
         with users.transaction():
             users.execute('LOCK TABLE "User"')
@@ -67,7 +67,7 @@ async def test_a_statement_timeout_causes_proxy_timeout(counterpart: Counterpart
 async def test_a_stopped_database_causes_proxy_unavailable_until_it_restarts(
     all_counterparts: dict[str, Counterpart], pg: Postgres
 ) -> None:
-    """The servers recover without a restart."""
+    """The servers of the dialects recover without a restart."""
     counterparts = [each for name, each in all_counterparts.items() if name not in OWN_DATABASE]
 
     async def attempt(counterpart: Counterpart) -> object:
@@ -101,7 +101,7 @@ async def test_a_terminated_connection_causes_proxy_unavailable(counterpart: Cou
 @over_http
 @pytest.mark.usefixtures("users")
 async def test_a_truncated_response_causes_proxy_unavailable(counterpart: Counterpart) -> None:
-    """The body is truncated after each byte, and its content-length matches."""
+    """The body is truncated at each length, and content-length is the truncated length."""
     recorded = await record_response(counterpart)
     body = recorded.content.rstrip()
     for length in range(len(body) + 1):
@@ -119,7 +119,7 @@ async def test_a_truncated_response_causes_proxy_unavailable(counterpart: Counte
 @over_http
 @pytest.mark.usefixtures("users")
 async def test_a_connection_closed_during_the_response_causes_proxy_unavailable(counterpart: Counterpart) -> None:
-    """The body is shorter than content-length."""
+    """The server closes the connection one byte before the end that content-length announces."""
     recorded = await record_response(counterpart)
 
     async def truncate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -85,7 +85,7 @@ HEADER_DIFFERENCES = (
 
 def run_node(script: str, arguments: object, **environ: str) -> Any:
     """Run a script with JSON on its standard input; return the JSON that it prints."""
-    # Otherwise Node warns that it has to guess the type of the generated TypeScript client.
+    # Without this option Node warns that it has to guess the module type of the generated client.
     command = [NODE, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(HERE / script)]
     done = subprocess.run(
         command, input=json.dumps(arguments), env={**os.environ, **environ}, capture_output=True, text=True, check=False
@@ -100,7 +100,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
     xdg_folder = str(tmp_path_factory.mktemp("prisma"))
     environ = {
-        # Otherwise Prisma downloads an engine, although `generate` does not run it.
+        # Without this setting Prisma downloads an engine, although `generate` does not run it.
         "PRISMA_SCHEMA_ENGINE_BINARY": NODE,
         "CHECKPOINT_DISABLE": "1",
         "XDG_CACHE_HOME": xdg_folder,
@@ -124,7 +124,7 @@ def _camel_case(column: str) -> str:
 
 
 async def our_request(url: str) -> tuple[str, tuple[str, dict[str, str], str]]:
-    """Return the URL of the Worker's request for the statement, and its path, headers and body."""
+    """Return the URL of the Worker's request for `STATEMENT`, and the request's path, headers and body."""
     requests = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -197,7 +197,10 @@ async def test_the_fake_of_prisma_postgres_works_with_the_reference_client(
 async def test_prisma_client_reads_and_writes_the_same_table(
     generated: Path, all_counterparts: dict[str, Counterpart], pg_users: psycopg.Connection
 ) -> None:
-    """Prisma Client reads the users that the dialects added. The Worker refuses the address of Prisma Client's user."""
+    """Prisma Client reads the users that were added over the dialects.
+
+    A sign-up with the address of a user that Prisma Client created is refused.
+    """
     names = [name for name, each in all_counterparts.items() if each.database == all_counterparts["executor"].database]
     for name in names:
         async with all_counterparts[name].proxy() as proxy:

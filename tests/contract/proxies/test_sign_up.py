@@ -34,7 +34,7 @@ CREATED_AT = (
 async def test_a_user_is_stored_unchanged(
     counterpart: Counterpart, users: psycopg.Connection, name: str, password: str
 ) -> None:
-    """The result and the row have the values that were sent."""
+    """The returned user and the row have the values that were sent."""
     async with counterpart.proxy() as proxy:
         user = (await add(proxy, name, "ada@example.com", password)).user
     row = users.execute('SELECT name, email, password FROM "User" WHERE id = %s', [user.id]).fetchone()
@@ -84,7 +84,7 @@ def sign_up_count(counterpart: Counterpart) -> int:
 
 
 async def test_simultaneous_sign_ups_get_their_own_results(counterpart: Counterpart, users: psycopg.Connection) -> None:
-    """Each sign-up gets the user of its own statement."""
+    """Each sign-up returns the user that its own statement created."""
     addresses = [f"{number}@example.com" for number in range(sign_up_count(counterpart))]
     results = await run_sign_ups(counterpart, *addresses)
     created = {(user.id, user.email) for user in results if not isinstance(user, BaseException)}

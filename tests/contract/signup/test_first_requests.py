@@ -22,7 +22,7 @@ def page_status(port: int) -> int:
 
 
 def test_a_new_isolate_serves_simultaneous_requests() -> None:
-    """If requests imported the JavaScript modules, Pyodide could corrupt its memory, and workerd would end.
+    """If requests imported the JavaScript modules, Pyodide could corrupt its memory, and workerd would exit.
 
     Three isolates would not show this in every run. The unit tests of `signup.runtime.server` check when the modules
     are imported.

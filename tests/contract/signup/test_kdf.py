@@ -129,7 +129,7 @@ async def test_scrypt_keys_equal_those_of_cpython(client: httpx.AsyncClient) -> 
 
 
 async def test_password_and_key_are_cleared_and_memory_does_not_grow(client: httpx.AsyncClient) -> None:
-    """Argon2's memory then contains neither password nor key, and has the size that the largest hash needs."""
+    """After each hash, Argon2's memory contains no password or key, and has the size that the largest hash needs."""
     await derive(client, profile=DEFAULT)
     sizes = set()
     for number in range(12):
@@ -188,7 +188,7 @@ async def test_other_requests_do_not_delay_hashes(client: httpx.AsyncClient) -> 
 
 
 async def test_disconnected_clients_do_not_delay_others(client: httpx.AsyncClient, port: int) -> None:
-    """The request behind thirty disconnected clients does not wait for their hashes."""
+    """A request that arrives after those of thirty disconnected clients does not wait for their hashes."""
     began = time.monotonic()
     await derive(client, profile=Argon2id(19456, 20))
     single_hash = time.monotonic() - began

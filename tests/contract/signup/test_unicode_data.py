@@ -23,7 +23,7 @@ def default_ignorable() -> set[str]:
 
 
 def test_default_ignorable_characters_are_invisible() -> None:
-    """Of all other letters, marks, numbers, punctuation and symbols, only the blank Braille pattern is invisible."""
+    """Of the other letters, marks, numbers, punctuation and symbols, only the blank Braille pattern is invisible."""
     ignorable = default_ignorable()
     assert len(ignorable) > 4000
     invisible = {chr(code) for code in range(0x110000) if is_invisible(chr(code))}
