@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module", autouse=True)
 def measured(coverage_of_processes: str) -> Iterator[None]:
-    """Measure the coverage of the proxy processes too if the tests run with coverage."""
+    """Measure the coverage of the proxy processes if the tests run with coverage."""
     with pytest.MonkeyPatch.context() as patch:
         if coverage_of_processes:
             patch.setenv("COVERAGE_PROCESS_CONFIG", coverage_of_processes)
@@ -28,7 +28,7 @@ def measured(coverage_of_processes: str) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def pg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Postgres]:
-    """A Postgres that all tests share. Committed data survives a kill, but not a power cut."""
+    """A Postgres that all tests share. Committed data survives a kill of its processes, but not a power cut."""
     settings = {**FAST, "synchronous_commit": "on"}
     with server.running(tmp_path_factory.mktemp("sqlproxy") / "pg", settings=settings) as running:
         yield running

@@ -1,5 +1,5 @@
-// Run operations with Neon's driver and a proxy, or with `pg` and Postgres. Reads the operations as JSON from stdin, and
-// prints their outcomes as JSON. Values that JSON cannot represent are tagged: {"$date": ISO}, {"$bytes": hex},
+// Run operations with Neon's driver and a proxy, or with `pg` and Postgres. Read the operations as JSON from stdin, and
+// print their outcomes as JSON. Values that JSON cannot represent are tagged: {"$date": ISO}, {"$bytes": hex},
 // {"$undefined": true}.
 import { neon, neonConfig, NeonDbError } from "@neondatabase/serverless";
 import { text } from "node:stream/consumers";

@@ -47,8 +47,10 @@ class Proxy:
     """A running `python -m sqlproxy`.
 
     Attributes:
+        process: the process.
         name: the application_name of its connections in Postgres.
         lines: the log lines so far, each a JSON object.
+        port: the port on which the proxy listens.
     """
 
     process: subprocess.Popen[str]
@@ -66,7 +68,7 @@ class Proxy:
         return [entry for entry in map(json.loads, list(self.lines)) if entry["event"] == name]
 
     def client(self, **settings: Any) -> httpx.Client:
-        """Return a client that sends the token and requests rows as arrays of Postgres' text."""
+        """Return a client that sends the token, and requests values as text and rows as arrays."""
         headers = {"authorization": f"Bearer {TOKEN}", **RAW}
         return httpx.Client(base_url=self.url, headers=headers, timeout=_DEADLINE_SECONDS, **settings)
 
@@ -126,7 +128,7 @@ class StartProxy(Protocol):
 
 @contextmanager
 def run_proxy(pg: server.Postgres, *flags: str, database: str = "postgres", **environ: str) -> Iterator[Proxy]:
-    """Run a proxy on a free port; check afterwards that its log contains no secret."""
+    """Run a proxy on a free port until the block ends, and then check that its log contains no secret."""
     name = f"sqlproxy-test-{next(_numbers)}"
     secrets = {
         "SQLPROXY_DATABASE_URL": f"{pg.url(database)}?application_name={name}",
@@ -161,7 +163,7 @@ def run_proxy(pg: server.Postgres, *flags: str, database: str = "postgres", **en
 
 @contextmanager
 def allowing(*statements: str) -> Iterator[tuple[str, str]]:
-    """Yield flags for a proxy that only runs these statements, and does not reset its sessions."""
+    """Yield flags for a proxy that runs only these statements, and therefore does not reset its sessions."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "statements.json")
         path.write_text(json.dumps(statements))

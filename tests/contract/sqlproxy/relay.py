@@ -22,7 +22,7 @@ class Relay:
 
     Attributes:
         port: the port on which the relay listens.
-        frozen: whether nothing is forwarded, while connections stay open.
+        frozen: whether the relay stops forwarding, with all connections open.
         resets: whether the end of one side of a connection resets the other side.
         refused: bytes that close the connection of a client that sends them, or None.
         answers_left: number of response bytes to forward before all connections are reset; None for no limit.
@@ -31,7 +31,7 @@ class Relay:
     def __init__(self, target: int, delay: float = 0.0) -> None:
         self._target = target
         self._delay = delay
-        # The time to send, the socket, and the data.
+        # The delayed data, each with the time to send it and the receiving socket.
         self._delayed: deque[tuple[float, socket.socket, bytes]] = deque()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -59,7 +59,7 @@ class Relay:
 
     @property
     def connections(self) -> int:
-        """The number of connections."""
+        """The number of connections from clients."""
         return len(self._peers) // 2
 
     def through(self, url: str) -> str:
@@ -67,7 +67,7 @@ class Relay:
         return url.replace(f":{self._target}/", f":{self.port}/")
 
     def cut(self) -> None:
-        """Reset every connection (RST, like a restarted router), and wait until that is done."""
+        """Reset every connection (RST), as a restarted router does, and wait until that is done."""
         self._cut.set()
         while self._cut.is_set():
             self._stopping.wait(0.001)

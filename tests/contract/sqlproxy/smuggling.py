@@ -44,13 +44,13 @@ _SMUGGLED = {
 
 @dataclass(frozen=True)
 class Attack:
-    """One attack.
+    """A request whose body could be read as the next request.
 
     Args:
         name: the name in messages.
         head: the head of the request.
         body: bytes that could be read as another request.
-        most: the maximum number of responses; above 1 if a reverse proxy reads the body as more requests.
+        most: the maximum number of responses; above 1 if a reverse proxy may read the body as further requests.
     """
 
     name: str
@@ -110,7 +110,7 @@ class Attackers:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Attack while the block runs."""
+        """Attack until the block ends."""
         threads = [threading.Thread(target=self._attack, args=[each]) for each in range(self.number)]
         for thread in threads:
             thread.start()
@@ -156,7 +156,7 @@ class Attackers:
 
 
 def _receive(connection: socket.socket) -> bytes:
-    """Return the received bytes until a pause or the end of the connection."""
+    """Return the bytes received until a pause. At the end of the connection, append `connection: close`."""
     received = b""
     connection.settimeout(WAIT)
     with contextlib.suppress(TimeoutError):

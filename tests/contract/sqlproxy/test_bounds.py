@@ -62,7 +62,7 @@ def parse_refusal(response: bytes) -> tuple[int, dict[str, Any]]:
 
 
 def is_served(client: socket.socket) -> bool:
-    """Return whether a client with the token gets a response on this connection."""
+    """Return whether a statement with the token gets 200 on this connection, which must not be closed."""
     client.sendall(STATEMENT)
     response = b""
     while not response.endswith(b"}"):
@@ -83,13 +83,13 @@ def drip(client: socket.socket, data: bytes, seconds: float = 0.05) -> float:
 
 
 def still_serves(proxy: Proxy) -> bool:
-    """Return whether a new client with the token gets a response."""
+    """Return whether a new client with the token gets 200."""
     return proxy.sql("SELECT 1").status_code == 200
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\n"])
 def test_an_incomplete_head_times_out(strict_proxy: Proxy, sent: bytes) -> None:
-    """A silent connection is closed; one that stops within the head gets 408 first."""
+    """A silent connection is closed. A connection that stops within the head gets 408 first."""
     with connected(strict_proxy) as client:
         client.sendall(sent)
         began = time.monotonic()
@@ -109,7 +109,7 @@ def test_a_slow_head_times_out(strict_proxy: Proxy, before: bool, sent: bytes) -
 
 
 def test_a_slow_body_times_out(strict_proxy: Proxy) -> None:
-    """The request is refused at the total timeout, however regularly bytes arrive."""
+    """The request is refused at the total timeout, even if bytes arrive regularly."""
     with connected(strict_proxy) as client:
         client.sendall(POST + b"content-length: 900\r\n\r\n")
         assert drip(client, b" " * 900) < 5
@@ -255,7 +255,7 @@ def test_too_many_pipelined_requests_close_the_connection(strict_proxy: Proxy) -
 
 
 def test_a_connection_beyond_the_limit_is_refused(start_proxy: StartProxy) -> None:
-    """The connection gets 503 at once; existing connections continue, and each one that ends allows a new one."""
+    """The connection gets 503 at once. Existing connections continue, and the end of one allows a new one."""
     proxy = start_proxy("--max-connections", "2")
     with connected(proxy) as honest:
         with connected(proxy) as second:
@@ -279,7 +279,7 @@ def small_proxy(pg: server.Postgres) -> Iterator[Proxy]:
 
 @pytest.mark.parametrize("sent", [b"", HEALTH[:-2]], ids=["silent", "in the head"])
 def test_connections_without_a_token_do_not_block_clients(small_proxy: Proxy, sent: bytes) -> None:
-    """A new connection replaces the oldest one without a token; those with a token stay. Probes need no token."""
+    """A new connection replaces the oldest one without a token. `/health` and `/ready` need no token."""
     with contextlib.ExitStack() as stack:
         honest = stack.enter_context(connected(small_proxy))
         assert is_served(honest)
@@ -292,14 +292,14 @@ def test_connections_without_a_token_do_not_block_clients(small_proxy: Proxy, se
         late = stack.enter_context(connected(small_proxy))
         for _ in range(7):
             stack.enter_context(connected(small_proxy)).sendall(sent)
-        # This connection is now the oldest. Its refusal reports that nothing was executed.
+        # Of the connections without a token, `late` is now the oldest.
         stack.enter_context(connected(small_proxy))
         assert parse_refusal(receive_all(late))[0] == 503
         assert is_served(honest)
 
 
 def test_connections_without_a_token_are_limited(small_proxy: Proxy) -> None:
-    """Two of eight are allowed; a third one closes the oldest, unless that was opened within the last second."""
+    """Two of eight connections may be without a token. A third one closes the oldest if it is older than a second."""
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connected(small_proxy)) for _ in range(3)]
         time.sleep(1.2)
@@ -320,7 +320,7 @@ def test_a_response_without_a_token_closes_the_connection(small_proxy: Proxy, pa
 
 @pytest.mark.parametrize("ending", [b"", b"connection: close\r\n"])
 def test_an_unread_response_times_out(start_proxy: StartProxy, ending: bytes) -> None:
-    """The connection is closed after the total timeout, which allows a new one."""
+    """After the total timeout the connection is closed, and a new one is allowed."""
     proxy = start_proxy("--total-timeout", "2", "--max-connections", "1")
     body = json.dumps({"query": "SELECT repeat('x', 9000000)", "params": []}).encode()
     with connected(proxy) as client:

@@ -74,7 +74,7 @@ def test_an_empty_statement_has_an_empty_result(proxy: Proxy) -> None:
 
 @pytest.mark.usefixtures("people")
 def test_two_statements_in_one_request_are_refused(proxy: Proxy) -> None:
-    """The extended protocol allows only one statement, so no second one can be appended to it."""
+    """The extended protocol allows only one statement, so a second one cannot be injected."""
     response = proxy.sql("INSERT INTO people (email) VALUES ('x'); DROP TABLE people")
     assert (response.status_code, response.json()["code"]) == (400, "42601")
     assert proxy.rows("SELECT count(*) FROM people") == [["0"]]
@@ -96,7 +96,7 @@ def test_a_failed_deferred_constraint_is_an_error(proxy: Proxy, admin: psycopg.C
 
 @pytest.mark.usefixtures("people")
 def test_a_nul_is_refused_and_the_connection_stays_usable(proxy: Proxy) -> None:
-    """A NUL in a parameter or a statement gets Postgres' error code, and no truncated text is stored."""
+    """A NUL in a parameter or a statement causes an error with Postgres' code, and no truncated text is stored."""
     for response in (proxy.sql("INSERT INTO people (email) VALUES ($1)", "a\0b"), proxy.sql("SELECT 1\0")):
         assert (response.status_code, response.json()["code"], response.json()["executed"]) == (400, "22021", False)
     assert proxy.rows("SELECT count(*) FROM people") == [["0"]]
@@ -180,7 +180,7 @@ def test_requests_without_a_token_never_reach_postgres(start_proxy: StartProxy, 
 
 
 def test_a_body_over_the_limit_closes_the_connection(start_proxy: StartProxy) -> None:
-    """The limit applies to content-length and to the received bytes; the server continues."""
+    """The limit applies to content-length and to the received bytes. Later requests succeed."""
     proxy = start_proxy("--body-limit", "1000")
     with proxy.client() as client:
         for content in (b"x" * 1001, iter([b"x" * 600, b"x" * 600])):

@@ -118,7 +118,7 @@ def test_array_mode_and_full_results_are_supported(proxy: Proxy) -> None:
 
 @pytest.mark.usefixtures("people")
 def test_a_transaction_has_the_requested_isolation_level(proxy: Proxy) -> None:
-    """Statements see earlier changes; the isolation level and the read-only mode are those of the driver's options."""
+    """Statements see earlier changes. The driver's options set the isolation level and the modes of the transaction."""
     show = [
         {"query": "SHOW transaction_isolation"},
         {"query": "SHOW transaction_read_only"},

@@ -29,7 +29,6 @@ def test_a_frozen_postgres_does_not_block_ready_or_sigterm(
     with Relay(pg.port) as relay:
         proxy = start_proxy(*FLAGS, DATABASE_URL=relay.through(pg.url()))
         assert proxy.rows("SELECT 1") == [["1"]]
-        time.sleep(0.1)  # until the session is reset
         relay.frozen = True
         began = time.monotonic()
         # Simultaneous requests share one check.
@@ -39,7 +38,6 @@ def test_a_frozen_postgres_does_not_block_ready_or_sigterm(
 
         relay.frozen = False
         eventually(lambda: httpx.get(f"{proxy.url}/ready").status_code == 200, "the proxy recovers")
-        time.sleep(0.1)
         relay.frozen = True
         for path, method in (("/ready", "GET"), ("/sql", "POST")):
             headers = {"authorization": f"Bearer {TOKEN}"}

@@ -34,7 +34,7 @@ BOUND = 60 * MIB + POOL * 6 * ANSWER_LIMIT + 3 * MEMORY_LIMIT
 
 @pytest.fixture(scope="module")
 def bounded_proxy(pg: Postgres) -> Iterator[Proxy]:
-    """A proxy with small limits."""
+    """A proxy with small memory limits and long timeouts."""
     flags = ("--answer-limit", f"{ANSWER_LIMIT}", "--memory-limit", f"{MEMORY_LIMIT}", "--wait-timeout", "30")
     patient = ("--statement-timeout", "30", "--total-timeout", "60")
     with run_proxy(pg, "--pool-size", f"{POOL}", *flags, *patient) as proxy:
@@ -48,7 +48,7 @@ def peak_memory(proxy: Proxy) -> int:
 
 
 def flood(proxy: Proxy, body: dict[str, object], number: int) -> tuple[list[httpx.Response], float]:
-    """Post a body several times at once; return the responses, and the seconds of the slowest concurrent probe."""
+    """Post a body several times at once; return the responses and the longest response time of /health in seconds."""
     with ThreadPoolExecutor(number) as threads, proxy.client() as client, proxy.client() as prober:
         client.headers["neon-raw-text-output"] = "false"
         client.timeout = httpx.Timeout(60)
@@ -102,7 +102,7 @@ WIDE = "SELECT " + ", ".join(f"{number} AS c{number}" for number in range(500)) 
 def test_large_requests_and_responses_stay_within_the_memory_bound(
     bounded_proxy: Proxy, body: dict[str, object], statuses: set[int]
 ) -> None:
-    """Each request gets one of the expected statuses, and each concurrent probe a response within two seconds."""
+    """Each request gets one of the expected statuses, and `/health` always responds within two seconds."""
     # A million short rows take seconds, so only one request is sent.
     number = 1 if body.get("query") == SHORT else POOL + 1
     responses, longest = flood(bounded_proxy, body, number)
@@ -113,7 +113,7 @@ def test_large_requests_and_responses_stay_within_the_memory_bound(
 
 
 def test_unread_responses_count_toward_the_memory_limit(bounded_proxy: Proxy) -> None:
-    """When slow readers have used up the budget, others get 503, and succeed after the readers have disconnected."""
+    """When slow readers have used up the limit, requests get 503. After the readers have disconnected, they succeed."""
     body = json.dumps({"query": "SELECT repeat('x', 3500000)"}).encode()
     head = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {len(body)}\r\n\r\n"
     with ExitStack() as stack:

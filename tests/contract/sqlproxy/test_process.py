@@ -81,7 +81,7 @@ def test_unencrypted_traffic_is_logged(start_proxy: StartProxy) -> None:
     assert proxy.events("listening")[0]["host"] == "0.0.0.0"  # noqa: S104 - the same
 
 
-def test_a_certificate_enables_only_https(start_proxy: StartProxy, tmp_path: Path) -> None:
+def test_with_a_certificate_only_https_is_served(start_proxy: StartProxy, tmp_path: Path) -> None:
     """Plain HTTP fails, and no warning about unencrypted traffic is logged."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     node = Path(sys.executable).with_name("node")

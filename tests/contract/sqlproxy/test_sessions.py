@@ -112,7 +112,7 @@ STATE = {
 
 @pytest.mark.parametrize("name", STATE)
 def test_the_next_client_gets_a_fresh_session(single_proxy: Proxy, name: str) -> None:
-    """Later statements of the same request see its changes to the session, but the next request does not."""
+    """A change to the session is visible to later statements of the same request, but not to the next request."""
     change, show = STATE[name]
 
     def run(*queries: str) -> list[list[list[str | None]]]:
@@ -129,7 +129,7 @@ def test_the_next_client_gets_a_fresh_session(single_proxy: Proxy, name: str) ->
 
 @pytest.fixture
 async def run(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Run]:
-    """Yield a function that runs queries in a pool of one connection, whose session is not reset after an idle time."""
+    """Yield a function that runs queries in a pool of one connection, whose session is not reset while it is idle."""
     monkeypatch.setattr("sqlproxy.postgres.pool._RESET_AFTER_SECONDS", 60.0)
     environ = {"SQLPROXY_DATABASE_URL": pg.url(), "SQLPROXY_TOKEN": "t" * 16}
     settings = read({"statement_timeout": "7"}, environ)
@@ -256,16 +256,16 @@ def test_the_options_of_a_connection_service_are_kept(
 
 @pytest.mark.usefixtures("people")
 def test_a_short_timeout_of_a_client_does_not_affect_the_next_client(single_proxy: Proxy) -> None:
-    """The timeout may even end the reset; then the session is replaced."""
+    """The timeout may even cancel the reset. The session is then replaced."""
     assert single_proxy.sql("SELECT set_config('statement_timeout', '1', false)").status_code == 200
     assert single_proxy.rows("SELECT current_setting('statement_timeout')") == [["7s"]]
     assert single_proxy.rows("SELECT count(*) FROM people, pg_sleep(0.01)") == [["0"]]
 
 
-def test_an_idle_timeout_of_another_client_does_not_fail_requests(single_proxy: Proxy) -> None:
-    """Postgres ends the session while the next request arrives; the request runs in another session.
+def test_an_idle_timeout_of_another_client_rarely_fails_a_request(single_proxy: Proxy) -> None:
+    """Postgres ends the session while the next request arrives, and the request runs in another session.
 
-    If the kernel drops Postgres' message with the connection, the outcome is unknown. This is rare.
+    The request fails only if the kernel drops Postgres' message with the connection: the outcome is then unknown.
     """
     lost = 0
     with single_proxy.client() as client:
@@ -282,7 +282,7 @@ COUNT = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT $
 
 
 def test_allowed_statements_are_prepared(pg: Postgres) -> None:
-    """A statement is prepared at the configured call. With 0, or without an allow-list, it is never prepared."""
+    """--prepare-threshold sets which call prepares a statement. With 0, or without an allow-list, no call does."""
     for threshold, with_list, expected in (("3", True, "0011"), ("0", True, "0000"), ("3", False, "0000")):
         with (
             allowing(INCREMENT, COUNT) as flags,
@@ -301,7 +301,10 @@ OUTBOX_COUNTS = 'SELECT "pending"::text, "due"::text, "dead"::text FROM "outbox_
 
 @pytest.fixture
 def outbox_counts(admin: psycopg.Connection) -> Iterator[None]:
-    """The statement's function. It returns the numbers of prepared statements and of calls, and the server's pid."""
+    """Create the function that `OUTBOX_COUNTS` calls.
+
+    It returns the number of prepared statements, the number of calls, and the process id of the session.
+    """
     admin.execute("CREATE SEQUENCE numbers")
     admin.execute(
         "CREATE FUNCTION outbox_counts() RETURNS TABLE (pending bigint, due bigint, dead bigint) LANGUAGE sql AS"
@@ -339,11 +342,11 @@ def test_a_client_cannot_replace_a_prepared_statement_of_the_worker(pg: Postgres
 
 @pytest.mark.usefixtures("outbox_counts")
 def test_clients_that_disconnect_leave_no_prepared_statements(pg: Postgres) -> None:
-    """A client may disconnect while its statement is prepared, here because the database is 0.1 s away."""
+    """The client of `SELECT 1`, another statement of the Worker, disconnects while the statement is being prepared."""
     flags = ("--pool-size", "1", "--prepare-threshold", "1")
     with Relay(pg.port, delay=0.1) as relay, run_proxy(pg, *flags, DATABASE_URL=relay.through(pg.url())) as proxy:
         for _ in range(3):
-            # The only prepared statement is this one.
+            # The only prepared statement is `OUTBOX_COUNTS`.
             assert proxy.rows(OUTBOX_COUNTS)[0][0] == "1"
             with pytest.raises(httpx.ReadTimeout), proxy.client() as client:
                 client.post("/sql", json={"query": "SELECT 1"}, timeout=0.05)
@@ -450,7 +453,7 @@ def test_an_error_reports_the_known_outcome(
 
 @pytest.mark.usefixtures("people")
 def test_a_commit_whose_answer_is_too_large_is_not_reported_as_undone(pg: Postgres, admin: psycopg.Connection) -> None:
-    """The statements before it leave too little of the limit for its answer, or else the limit is reached earlier."""
+    """Depending on their length, earlier answers leave room for that of COMMIT, too little room, or reach the limit."""
     outcomes = set()
     with run_proxy(pg, "--pool-size", "1", "--answer-limit", "1000") as proxy:
         for length in range(500, 900, 20):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SECONDS = 2.5
 VICTIMS = 6
-# Latency between sqlproxy and Postgres, so that requests are often in progress when another body arrives.
+# Seconds of latency between sqlproxy and Postgres, so that a request is often in progress when its body arrives.
 DELAY = 0.02
 
 
@@ -78,7 +78,7 @@ class Victim(threading.Thread):
 
 @pytest.mark.parametrize("way", ["direct", "caddy", "nginx"])
 def test_every_client_gets_its_own_responses_during_an_attack(ports: dict[str, int], way: str) -> None:
-    """Each client gets all of its own responses and no others, and no attack gets more responses than expected."""
+    """No client gets a response of another client or an error, and no attack gets more responses than expected."""
     end = time.monotonic() + SECONDS
     attackers = Attackers(ports[way])
     with attackers.running():
