@@ -14,14 +14,14 @@ ROOT = Path(__file__).resolve().parents[3]
 SMALL = ("--isolates", "40", "--sign-ups", "3", "--max-connections", "20", "--pool-size", "5")
 
 
-def row(table: str, title: str) -> list[int]:
+def read_row(table: str, title: str) -> list[int]:
     """Return the two numbers of a table row: without the pool and with it."""
     match = re.search(rf"^\| {title} +\| +(\d+) \| +(\d+) \|$", table, re.MULTILINE)
     assert match, table
     return [int(number) for number in match.groups()]
 
 
-def run(refused: int, stored: int, connections: int) -> Run:
+def make_run(refused: int, stored: int, connections: int) -> Run:
     """Return a run of ten sign-ups, of which `refused` fail."""
     sign_ups = [SignUp(0.001, "pool exhausted" if number < refused else "", first=False) for number in range(10)]
     return Run("x", sign_ups, connections, connections, stored)
@@ -34,13 +34,13 @@ def test_a_small_pool_serves_all_sign_ups_and_direct_connections_do_not(tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     table = (tmp_path / "pool-demo.md").read_text(encoding="utf-8")
     assert table in done.stdout
-    without_pool, with_pool = row(table, "maximum connections at a time")
+    without_pool, with_pool = read_row(table, "maximum connections at a time")
     assert 5 < without_pool <= 20
     assert 1 <= with_pool <= 5
-    refused, refused_with_pool = row(table, "refused sign-ups")
+    refused, refused_with_pool = read_row(table, "refused sign-ups")
     assert refused > 0
     assert refused_with_pool == 0
-    assert row(table, "successful sign-ups") == [120 - refused, 120]
+    assert read_row(table, "successful sign-ups") == [120 - refused, 120]
 
 
 def test_the_demonstration_fails_without_a_shortage_of_connections(tmp_path: Path) -> None:
@@ -60,12 +60,13 @@ def test_the_demonstration_fails_without_a_shortage_of_connections(tmp_path: Pat
 
 def test_unmet_expectations_are_reported() -> None:
     """Excess connections, refused sign-ups, lost users, or a direct run without refused sign-ups cause a message."""
-    good = Demo(run(4, 6, 20), run(0, 10, 5), isolates=5, each=2, pool_size=5, max_connections=20)
+    good = Demo(make_run(4, 6, 20), make_run(0, 10, 5), isolates=5, each=2, pool_size=5, max_connections=20)
     assert failures(good) == []
-    assert "6 connections" in failures(good._replace(pooled=run(0, 10, 6)))[0]
+    assert "6 connections" in failures(good._replace(pooled=make_run(0, 10, 6)))[0]
     assert (
-        "2 sign-ups through the pool were refused: pool exhausted" in failures(good._replace(pooled=run(2, 10, 5)))[0]
+        "2 sign-ups through the pool were refused: pool exhausted"
+        in failures(good._replace(pooled=make_run(2, 10, 5)))[0]
     )
-    assert "9 users are stored" in failures(good._replace(pooled=run(0, 9, 5)))[0]
-    assert "no sign-up without the pool was refused" in failures(good._replace(direct=run(0, 10, 5)))[0]
-    assert "7 users are stored" in failures(good._replace(direct=run(4, 7, 5)))[0]
+    assert "9 users are stored" in failures(good._replace(pooled=make_run(0, 9, 5)))[0]
+    assert "no sign-up without the pool was refused" in failures(good._replace(direct=make_run(0, 10, 5)))[0]
+    assert "7 users are stored" in failures(good._replace(direct=make_run(4, 7, 5)))[0]

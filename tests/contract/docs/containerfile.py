@@ -41,14 +41,14 @@ class Image:
         """Return the path on this machine of a path inside the image."""
         return self.root / os.path.normpath(f"{self.folder}/{inside}" if inside[0] != "/" else inside).lstrip("/")
 
-    def outside(self, text: str) -> str:
+    def replace_paths(self, text: str) -> str:
         """Replace absolute paths below /opt in the image with paths on this machine."""
         return re.sub(r"(?<![\w.])/opt/", f"{self.root}/opt/", text)
 
     def run(self, command: list[str], **more: str) -> subprocess.Popen[str]:
         """Start a command. Its environment is the image's variables and `more`."""
-        words = [self.outside(word) for word in command]
-        env = {name: self.outside(value) for name, value in self.variables.items()} | more
+        words = [self.replace_paths(word) for word in command]
+        env = {name: self.replace_paths(value) for name, value in self.variables.items()} | more
         return subprocess.Popen(words, cwd=self.path("."), env=env, stderr=subprocess.PIPE, text=True)
 
 

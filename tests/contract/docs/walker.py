@@ -87,9 +87,9 @@ class Reader:
         (tools / "sudo").chmod(0o755)
         # Remove credentials, and variables that make passes on, such as ARGS of `make test`.
         foreign = ("CLOUDFLARE", "DATABASE", "MAKE", "MFLAGS", "ARGS")
-        keep = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        path = os.pathsep.join(part for part in keep["PATH"].split(os.pathsep) if part != str(BIN))
-        self.environment = keep | {
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        path = os.pathsep.join(part for part in inherited["PATH"].split(os.pathsep) if part != str(BIN))
+        self.environment = inherited | {
             "PATH": f"{tools}{os.pathsep}{path}",
             "XDG_CONFIG_HOME": str(self.home / "config"),
             "WRANGLER_LOG_PATH": str(self.home / "config"),

@@ -38,9 +38,9 @@ ALL_SETTINGS = change(ALL_FEATURES, **FIELDS)
 @pytest.mark.parametrize("settings", [SETTINGS, ALL_SETTINGS, change(ALL_SETTINGS, duplicate_response="conceal")])
 def test_the_document_has_no_errors_or_warnings(settings: Settings, tmp_path: Path) -> None:
     """The settings are the defaults, then all features, then all features with concealed accounts."""
-    status, printed = lint(document(settings), tmp_path)
-    assert status == 0, printed
-    assert "warning" not in printed
+    status, output = lint(document(settings), tmp_path)
+    assert status == 0, output
+    assert "warning" not in output
 
 
 def test_an_invalid_document_is_rejected(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_an_invalid_document_is_rejected(tmp_path: Path) -> None:
     sign_up["requestBody"]["content"]["application/json"]["examples"]["grace"]["value"].pop("email")
     sign_up["responses"]["201"]["headers"].pop("x-request-id")
     invalid["components"]["schemas"].pop("FieldError")
-    status, printed = lint(invalid, tmp_path)
+    status, output = lint(invalid, tmp_path)
     assert status == 1
     for rule in ("no-unresolved-refs", "no-invalid-media-type-examples", "response-contains-header"):
-        assert rule in printed
+        assert rule in output

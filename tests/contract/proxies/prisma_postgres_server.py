@@ -42,7 +42,7 @@ POOL = AsyncConnectionPool[psycopg.AsyncConnection[tuple[object, ...]]](
 )
 
 
-async def statement(request: Request) -> Response:
+async def run_statement(request: Request) -> Response:
     """Execute one statement and respond with one JSON object per line."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     _, _, key = b64decode(credentials).decode().partition(":")
@@ -73,17 +73,17 @@ def parse(body: bytes, boundary: bytes) -> tuple[str, list[str | None]]:
     assert b'name="urn:prisma:query:descriptor"' in heads[0]
     assert all(b'name="urn:prisma:query:param:text"' in head for head in heads[1:])
     descriptor = json.loads(contents[0])
-    long = iter(contents[1:])
+    long_values = iter(contents[1:])
     parameters: list[str | None] = []
     for parameter in descriptor.get("parameters", []):
         assert parameter["type"] == "text"
         if "byteSize" in parameter:
-            value = next(long)
+            value = next(long_values)
             assert len(value) == parameter["byteSize"]
             parameters.append(value.decode())
         else:
             parameters.append(parameter["value"])
-    assert not list(long)
+    assert not list(long_values)
     return descriptor["query"], parameters
 
 
@@ -102,7 +102,7 @@ async def run(sql: str, parameters: list[str | None]) -> list[dict[str, object]]
 
 
 @asynccontextmanager
-async def pool(_: Starlette) -> AsyncIterator[None]:
+async def lifespan(_: Starlette) -> AsyncIterator[None]:
     """Open the connection pool while the server runs."""
     async with POOL:
         yield
@@ -110,7 +110,7 @@ async def pool(_: Starlette) -> AsyncIterator[None]:
 
 async def main() -> None:
     """Run the server until a signal stops it."""
-    app = Starlette(routes=[Route("/v0/statement", statement, methods=["POST"])], lifespan=pool)
+    app = Starlette(routes=[Route("/v0/statement", run_statement, methods=["POST"])], lifespan=lifespan)
     listening = socket.create_server(("127.0.0.1", 0))
     print(json.dumps({"port": listening.getsockname()[1]}), flush=True)  # noqa: T201 - the parent process reads it
     await uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none")).serve([listening])

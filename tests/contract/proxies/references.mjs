@@ -28,10 +28,10 @@ const endpoint = `http://127.0.0.1:${port}`
 const recorded = {}
 
 neonConfig.disableWarningInBrowsers = true
-const neonsOwn = neonConfig.fetchEndpoint
+const defaultEndpoint = neonConfig.fetchEndpoint
 for (const [name, url] of Object.entries(urls)) {
   // PlanetScale and Xata document this endpoint for Neon's driver.
-  neonConfig.fetchEndpoint = name === 'neon' ? neonsOwn : (host) => `https://${host}/sql`
+  neonConfig.fetchEndpoint = name === 'neon' ? defaultEndpoint : (host) => `https://${host}/sql`
   let address
   neonConfig.fetchFunction = (chosen, options) => {
     address = String(chosen)

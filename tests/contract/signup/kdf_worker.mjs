@@ -39,7 +39,7 @@ export default {
       order: hashed++,
       key: Buffer.from(key).toString("base64"),
       cleared: password.every((byte) => byte === 0),
-      left: sent.search ? count(memory, copy) + count(memory, Buffer.from(key)) : -1,
+      matches: sent.search ? count(memory, copy) + count(memory, Buffer.from(key)) : -1,
       memory: memory.length,
     });
   },

@@ -137,7 +137,7 @@ async def test_password_and_key_are_cleared_and_memory_does_not_grow(client: htt
         profile = DEFAULT if number == 5 else Argon2id(47104, 1, 1, 16 + number, 64 - 3 * number)
         password = f"{number} {'x' * 1300 * number} a password".encode()
         report = await derive(client, password, bytes(profile.salt_length), profile, search=True)
-        assert (report["cleared"], report["left"]) == (True, 0)
+        assert (report["cleared"], report["matches"]) == (True, 0)
         sizes.add(report["memory"])
     (size,) = sizes
     assert 46 * MIB < size < 46.3 * MIB
@@ -171,20 +171,20 @@ async def test_requests_hash_in_order_of_arrival(client: httpx.AsyncClient) -> N
 
 async def test_other_requests_do_not_delay_hashes(client: httpx.AsyncClient) -> None:
     """With sixteen clients, fewer than eight other requests are served per hash, because hashes run in batches."""
-    hashes, others = 12, 0
+    hashes, other_requests = 12, 0
 
     async def flood() -> None:
-        nonlocal others
+        nonlocal other_requests
         while True:
             assert (await client.put("/")).status_code == 200
-            others += 1
+            other_requests += 1
 
     floods = [asyncio.create_task(flood()) for _ in range(16)]
     await asyncio.gather(*(derive(client, profile=DEFAULT) for _ in range(hashes)))
     for each in floods:
         each.cancel()
     await asyncio.gather(*floods, return_exceptions=True)
-    assert others < 8 * hashes
+    assert other_requests < 8 * hashes
 
 
 async def test_disconnected_clients_do_not_delay_others(client: httpx.AsyncClient, port: int) -> None:

@@ -101,13 +101,13 @@ def test_no_emoji_is_refused() -> None:
 @pytest.mark.no_cover
 def test_no_random_password_is_refused_because_of_a_name() -> None:
     """A password has 15 letters and digits, and is compared with two names. `make test-long` tests 40,000 passwords."""
-    drawn = random.Random(1)  # noqa: S311 - the same passwords in every run
+    generator = random.Random(1)  # noqa: S311 - the same passwords in every run
     names = sorted(set[str]().union(*corpus().values()))
     characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
     for _ in range(count(2_000, 40_000)):
-        password = "".join(drawn.choices(characters, k=15))
-        first, last = drawn.choices(names, k=2)
+        password = "".join(generator.choices(characters, k=15))
+        first, last = generator.choices(names, k=2)
         context = Context(
-            f"{first} {last}", f"{drawn.choice(characters)}{drawn.randrange(10**6)}@example.com", "signup"
+            f"{first} {last}", f"{generator.choice(characters)}{generator.randrange(10**6)}@example.com", "signup"
         )
         assert find_weakness(password, context) is None, (password, context)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[3]
 TOKEN = "canary-token-of-the-contract"
-RAW = {"neon-raw-text-output": "true", "neon-array-mode": "true"}
+RAW_HEADERS = {"neon-raw-text-output": "true", "neon-array-mode": "true"}
 _DEADLINE_SECONDS = 15.0
 _numbers = itertools.count()
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class Proxy:
 
     def client(self, **settings: Any) -> httpx.Client:
         """Return a client that sends the token, and requests values as text and rows as arrays."""
-        headers = {"authorization": f"Bearer {TOKEN}", **RAW}
+        headers = {"authorization": f"Bearer {TOKEN}", **RAW_HEADERS}
         return httpx.Client(base_url=self.url, headers=headers, timeout=_DEADLINE_SECONDS, **settings)
 
     def sql(self, query: str, *params: object, **headers: str) -> httpx.Response:

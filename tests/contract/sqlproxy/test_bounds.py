@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.contract.sqlproxy.harness import TOKEN, eventually
+from tests.contract.sqlproxy.harness import TOKEN, eventually, run_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from devstack.postgres import server
     from tests.contract.sqlproxy.harness import Proxy, StartProxy
-
-from tests.contract.sqlproxy.harness import run_proxy
 
 TIMEOUT_SECONDS = 10
 HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -98,12 +96,12 @@ def test_an_incomplete_head_times_out(strict_proxy: Proxy, sent: bytes) -> None:
     assert not response if not sent else parse_refusal(response)[0] == 408
 
 
-@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("reused", [False, True])
 @pytest.mark.parametrize("sent", [HEALTH[:-2] + b"x-a: " + b"a" * 200, b"\r\n" * 200])
-def test_a_slow_head_times_out(strict_proxy: Proxy, before: bool, sent: bytes) -> None:
+def test_a_slow_head_times_out(strict_proxy: Proxy, reused: bool, sent: bytes) -> None:
     """Single bytes do not extend the timeout (slowloris), on a new and on a reused connection."""
     with connected(strict_proxy) as client:
-        if before:
+        if reused:
             assert is_served(client)
         assert drip(client, sent) < 5
 

@@ -30,7 +30,7 @@ def drive(proxy: Proxy, *operations: dict[str, Any], token: str = TOKEN) -> list
     )
 
 
-def direct(url: str, *operations: dict[str, Any]) -> list[dict[str, Any]]:
+def run_directly(url: str, *operations: dict[str, Any]) -> list[dict[str, Any]]:
     """Run the operations with npm's `pg` on a direct connection."""
     return _run_node({"direct": True, "connectionString": url, "operations": operations})
 
@@ -85,7 +85,7 @@ def test_values_equal_those_of_a_direct_connection(proxy: Proxy, pg: Postgres) -
     """Results are equal to those of `pg`, for common types of columns and parameters."""
     operations = [{"query": query, "params": params} for query, params, _ in VALUES]
     outcomes = drive(proxy, *operations)
-    assert outcomes == direct(pg.url(), *operations)
+    assert outcomes == run_directly(pg.url(), *operations)
     for (query, params, expected), outcome in zip(VALUES, outcomes, strict=True):
         assert "result" in outcome, (query, outcome)
         assert value_of(outcome) == expected, (query, params)
@@ -222,7 +222,7 @@ def test_errors_equal_those_of_a_direct_connection(proxy: Proxy, pg: Postgres) -
         "SELECT 300::int2 * 300::int2",
     ]
     operations = [{"query": query} for query in queries]
-    proxied, expected = drive(proxy, *operations), direct(pg.url(), *operations)
+    proxied, expected = drive(proxy, *operations), run_directly(pg.url(), *operations)
     for query, ours, theirs in zip(queries, proxied, expected, strict=True):
         assert (ours["error"].pop("name"), ours["error"].pop("ours")) == ("NeonDbError", True), query
         assert (theirs["error"].pop("name"), theirs["error"].pop("ours")) == ("error", False), query

@@ -36,8 +36,8 @@ BOUND = 60 * MIB + POOL * 6 * ANSWER_LIMIT + 3 * MEMORY_LIMIT
 def bounded_proxy(pg: Postgres) -> Iterator[Proxy]:
     """A proxy with small memory limits and long timeouts."""
     flags = ("--answer-limit", f"{ANSWER_LIMIT}", "--memory-limit", f"{MEMORY_LIMIT}", "--wait-timeout", "30")
-    patient = ("--statement-timeout", "30", "--total-timeout", "60")
-    with run_proxy(pg, "--pool-size", f"{POOL}", *flags, *patient) as proxy:
+    timeouts = ("--statement-timeout", "30", "--total-timeout", "60")
+    with run_proxy(pg, "--pool-size", f"{POOL}", *flags, *timeouts) as proxy:
         yield proxy
 
 
@@ -49,14 +49,14 @@ def peak_memory(proxy: Proxy) -> int:
 
 def flood(proxy: Proxy, body: dict[str, object], number: int) -> tuple[list[httpx.Response], float]:
     """Post a body several times at once; return the responses and the longest response time of /health in seconds."""
-    with ThreadPoolExecutor(number) as threads, proxy.client() as client, proxy.client() as prober:
+    with ThreadPoolExecutor(number) as threads, proxy.client() as client, proxy.client() as health_client:
         client.headers["neon-raw-text-output"] = "false"
         client.timeout = httpx.Timeout(60)
         futures = [threads.submit(client.post, "/sql", json=body) for _ in range(number)]
         longest = 0.0
         while not all(future.done() for future in futures):
             began = time.monotonic()
-            assert prober.get("/health").status_code == 200
+            assert health_client.get("/health").status_code == 200
             longest = max(longest, time.monotonic() - began)
         return [future.result() for future in futures], longest
 

@@ -123,13 +123,13 @@ async def test_a_full_queue_gets_503_at_once_and_a_long_wait_at_the_timeout(star
     assert seconds[5] > 0.25
 
 
-@pytest.mark.parametrize("kind", ["running", "waiting"])
+@pytest.mark.parametrize("state", ["running", "waiting"])
 def test_a_disconnect_cancels_the_statement(
-    start_proxy: StartProxy, admin: psycopg.Connection, threads: ThreadPoolExecutor, kind: str
+    start_proxy: StartProxy, admin: psycopg.Connection, threads: ThreadPoolExecutor, state: str
 ) -> None:
     """A running statement is cancelled and its connection becomes available; a waiting statement never starts."""
     proxy = start_proxy("--pool-size", "1")
-    holder = threads.submit(proxy.sql, "SELECT pg_sleep(1)") if kind == "waiting" else None
+    holder = threads.submit(proxy.sql, "SELECT pg_sleep(1)") if state == "waiting" else None
     if holder:
         eventually(lambda: running_statements(admin, proxy, "%pg_sleep(1)%"), "the holder runs")
     body = b'{"query":"SELECT pg_sleep(12)"}'
@@ -180,9 +180,9 @@ def test_a_killed_connection_has_an_unknown_outcome_and_is_replaced(
         admin.execute(kill, [proxy.name])
 
 
-@pytest.mark.parametrize("how", ["restart", "kill"])
+@pytest.mark.parametrize("fault", ["restart", "kill"])
 def test_a_restart_of_postgres_fails_only_running_statements(
-    start_proxy: StartProxy, pg: Postgres, threads: ThreadPoolExecutor, how: str
+    start_proxy: StartProxy, pg: Postgres, threads: ThreadPoolExecutor, fault: str
 ) -> None:
     """At most the running statements fail, with an unknown outcome; all others wait for the restart."""
     proxy = start_proxy("--pool-size", "4", "--wait-timeout", "20")
@@ -202,7 +202,7 @@ def test_a_restart_of_postgres_fails_only_running_statements(
     clients = [threads.submit(load, number) for number in range(8)]
     try:
         eventually(lambda: len(outcomes) > 100, "the load runs")
-        if how == "kill":
+        if fault == "kill":
             pg.kill()
             pg.start()
         else:

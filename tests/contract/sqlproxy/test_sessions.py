@@ -271,8 +271,8 @@ def test_an_idle_timeout_of_another_client_rarely_fails_a_request(single_proxy: 
     with single_proxy.client() as client:
         for number in range(120):
             for query in (f"SELECT set_config('idle_session_timeout', '{1 + number % 3}', false)", "SELECT 1"):
-                answer = client.post("/sql", json={"query": query})
-                lost += answer.status_code != 200
+                response = client.post("/sql", json={"query": query})
+                lost += response.status_code != 200
                 time.sleep(0.001 * (number % 4))
     assert lost <= 2
 
@@ -457,7 +457,7 @@ def test_a_commit_whose_answer_is_too_large_is_not_reported_as_undone(pg: Postgr
     outcomes = set()
     with run_proxy(pg, "--pool-size", "1", "--answer-limit", "1000") as proxy:
         for length in range(500, 900, 20):
-            answer = proxy.batch("INSERT INTO people VALUES (1)", f"SELECT repeat('x', {length})", "COMMIT")
+            response = proxy.batch("INSERT INTO people VALUES (1)", f"SELECT repeat('x', {length})", "COMMIT")
             row = admin.execute("WITH gone AS (DELETE FROM people RETURNING n) SELECT count(*) FROM gone").fetchone()
-            outcomes.add((answer.status_code, answer.json().get("executed"), row))
+            outcomes.add((response.status_code, response.json().get("executed"), row))
     assert outcomes == {(200, None, (1,)), (507, None, (1,)), (507, False, (0,))}

@@ -76,13 +76,13 @@ class Victim(threading.Thread):
         connection.close()
 
 
-@pytest.mark.parametrize("way", ["direct", "caddy", "nginx"])
-def test_every_client_gets_its_own_responses_during_an_attack(ports: dict[str, int], way: str) -> None:
+@pytest.mark.parametrize("route", ["direct", "caddy", "nginx"])
+def test_every_client_gets_its_own_responses_during_an_attack(ports: dict[str, int], route: str) -> None:
     """No client gets a response of another client or an error, and no attack gets more responses than expected."""
     end = time.monotonic() + SECONDS
-    attackers = Attackers(ports[way])
+    attackers = Attackers(ports[route])
     with attackers.running():
-        victims = [Victim(ports[way], f"{way}-{number}", end) for number in range(VICTIMS)]
+        victims = [Victim(ports[route], f"{route}-{number}", end) for number in range(VICTIMS)]
         for victim in victims:
             victim.start()
         for victim in victims:
@@ -95,12 +95,14 @@ def test_every_client_gets_its_own_responses_during_an_attack(ports: dict[str, i
     assert attackers.attacks.total() > len(ATTACKS)
 
 
-@pytest.mark.parametrize(("way", "status"), [("direct", 400), ("caddy", 200), ("nginx", 200)])
+@pytest.mark.parametrize(("route", "status"), [("direct", 400), ("caddy", 200), ("nginx", 200)])
 @pytest.mark.parametrize("protocol", ["h2c", "websocket", "x"])
-def test_reverse_proxies_do_not_forward_an_upgrade(ports: dict[str, int], way: str, status: int, protocol: str) -> None:
+def test_reverse_proxies_do_not_forward_an_upgrade(
+    ports: dict[str, int], route: str, status: int, protocol: str
+) -> None:
     """The configurations in deploy/ remove the header `Upgrade`, because sqlproxy refuses such requests."""
     headers = {"authorization": f"Bearer {TOKEN}", "connection": "upgrade", "upgrade": protocol}
-    url = f"http://127.0.0.1:{ports[way]}/sql"
+    url = f"http://127.0.0.1:{ports[route]}/sql"
     assert httpx.post(url, json={"query": "SELECT 1"}, headers=headers).status_code == status
 
 
@@ -111,7 +113,7 @@ def test_the_framing_fuzzer_finds_nothing(ports: dict[str, int]) -> None:
     outcome: Outcome = fuzz(ports, seed, range(1500))
     assert outcome.violations == []
     assert outcome.cases.total() == 1500
-    for way in ports:
-        assert outcome.honest[way] > 5
-        assert outcome.responses[way][200] > 30
-        assert outcome.responses[way][400] > 30
+    for route in ports:
+        assert outcome.honest[route] > 5
+        assert outcome.responses[route][200] > 30
+        assert outcome.responses[route][400] > 30
