@@ -150,7 +150,7 @@ async def test_the_violated_constraint_is_reported(proxy: Accelerate, constraint
 async def test_an_error_without_a_sqlstate_is_mapped_to_its_problem(
     proxy: Accelerate, kind: str, expected: type[Problem]
 ) -> None:
-    """Errors of the connection or the driver have a kind and no SQLSTATE."""
+    """The executor reports some errors with a kind instead of a SQLSTATE."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, error(kind=kind))
     assert type(caught.value) is expected

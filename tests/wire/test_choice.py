@@ -63,7 +63,7 @@ async def test_a_token_is_percent_decoded() -> None:
 
 @pytest.mark.parametrize("url", [NEON, NEON.replace("postgres:", "postgresql:"), NEON.replace("-pooler", "")])
 async def test_a_neon_url_selects_the_api_host_of_its_region(url: str) -> None:
-    """Direct and pooled hosts use the `api.` host of their region; a header contains the whole URL."""
+    """The endpoint of direct and pooled hosts is the `api.` host of their region. A header contains the whole URL."""
     request = await request_for(url)
     assert str(request.url) == "https://api.eu-central-1.aws.neon.tech/sql"
     assert request.headers["neon-connection-string"] == url
@@ -82,7 +82,7 @@ async def test_a_neon_url_selects_the_api_host_of_its_region(url: str) -> None:
     ],
 )
 async def test_a_planetscale_or_xata_url_selects_its_own_host(url: str, endpoint: str) -> None:
-    """The endpoint is /sql of the same host over https, without the port; a header contains the whole URL."""
+    """The endpoint is /sql on the same host, over https and without the port. A header contains the whole URL."""
     request = await request_for(url)
     assert str(request.url) == endpoint
     assert request.headers["neon-connection-string"] == url

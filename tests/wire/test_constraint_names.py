@@ -1,4 +1,4 @@
-"""A constraint's name is logged only if it is an identifier that contains no part of a secret or parameter."""
+"""A constraint's name is logged only if it is an identifier that quotes no credential or parameter."""
 
 import httpx
 import pytest

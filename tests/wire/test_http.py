@@ -54,7 +54,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_an_invalid_url_raises_an_exception_when_it_is_used() -> None:
-    """An endpoint can be created with an invalid URL. Callers translate the exception of the request."""
+    """An endpoint can have an invalid URL. Its first request raises an exception of httpx, which callers translate."""
     http = Http(httpx.MockTransport(lambda _: httpx.Response(200)), 1)
     with pytest.raises(httpx.InvalidURL):
         await http.endpoint("https://proxy.example:port/", {}).get()

@@ -1,6 +1,6 @@
 """Migrations on a real Postgres: each is applied once, and recorded in Prisma's format.
 
-A failed migration is rolled back completely, if it ran in a transaction.
+A failed migration that ran in a transaction is rolled back completely.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ def test_a_failure_outside_a_transaction_is_recorded_and_blocks_later_runs(url: 
 
 
 def test_a_lost_connection_rolls_the_migration_back(url: str, folder: Path) -> None:
-    """If the server ends the connection during a script, the run fails, and nothing of the script remains."""
+    """If the server ends the connection during a script, the run fails, and no change by the script remains."""
     _add(folder, "3_cut", "CREATE TABLE three (n int); SELECT pg_terminate_backend(pg_backend_pid());")
     with pytest.raises(migrate.MigrationError, match="3_cut failed"):
         migrate.migrate(url, folder)
@@ -299,7 +299,7 @@ def test_the_command_applies_the_migrations_and_can_be_repeated(url: str) -> Non
     assert runs[1] == ["nothing to apply: the database has every migration"]
 
 
-def test_the_command_escapes_texts_of_the_database(
+def test_the_command_escapes_control_characters(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A table's name may contain an escape sequence that would control the terminal."""

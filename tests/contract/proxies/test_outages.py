@@ -1,4 +1,4 @@
-"""Outages cause the same `Problem` in every dialect, and no sign-up is confirmed that was not stored."""
+"""Outages cause the same `Problem` in every dialect, and no sign-up is confirmed unless it was stored."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_the_connection_limit_is_divided_among_the_workers(
 
 
 def test_a_dead_worker_is_replaced(start_proxy: StartProxy, admin: psycopg.Connection) -> None:
-    """Requests after its exit succeed, and the counters of /metrics continue."""
+    """Requests after the worker's exit succeed, and the counters of /metrics continue."""
     proxy = start_proxy("--processes", "2", "--pool-size", "2")
     for _ in range(20):
         assert proxy.rows("SELECT 1") == [["1"]]
@@ -160,7 +160,7 @@ def test_a_second_signal_stops_all_workers_at_once(
 
 
 def test_workers_end_when_their_parent_is_killed(start_proxy: StartProxy) -> None:
-    """Otherwise they would keep the port in use."""
+    """Otherwise the workers would keep the port in use."""
     proxy = start_proxy("--processes", "2")
     pids = wait_for_two_workers(proxy)
     eventually(lambda: httpx.get(f"{proxy.url}/health").status_code == 200, "the workers respond")

@@ -282,7 +282,10 @@ COUNT = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT $
 
 
 def test_allowed_statements_are_prepared(pg: Postgres) -> None:
-    """--prepare-threshold sets which call prepares a statement. With 0, or without an allow-list, no call does."""
+    """The call with the number `--prepare-threshold` prepares a statement; with 0, no call does.
+
+    Without an allow-list, a statement that is not the Worker's is not prepared.
+    """
     for threshold, with_list, expected in (("3", True, "0011"), ("0", True, "0000"), ("3", False, "0000")):
         with (
             allowing(INCREMENT, COUNT) as flags,
@@ -453,7 +456,7 @@ def test_an_error_reports_the_known_outcome(
 
 @pytest.mark.usefixtures("people")
 def test_a_commit_whose_answer_is_too_large_is_not_reported_as_undone(pg: Postgres, admin: psycopg.Connection) -> None:
-    """Depending on their length, earlier answers leave room for that of COMMIT, too little room, or reach the limit."""
+    """Depending on the length, the answer of COMMIT fits or exceeds the limit, or an earlier answer exceeds it."""
     outcomes = set()
     with run_proxy(pg, "--pool-size", "1", "--answer-limit", "1000") as proxy:
         for length in range(500, 900, 20):
