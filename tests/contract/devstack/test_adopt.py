@@ -113,9 +113,9 @@ def test_users_are_adopted_and_the_previous_application_can_still_use_the_table(
     assert [(user["id"], user["name"]) for user in after] == [(user["id"], user["name"]) for user in before]
     emails = ["ada@example.com", "bob@example.com", "zoe@xn--bcher-kva.example", "BOB@example.com", "no-address"]
     assert [user["email"] for user in after] == emails
-    for user, typed in zip(after, [*(u["password"] for u in USERS[:2]), "Zo\u00ebs Passwort"], strict=False):
+    for user, password in zip(after, [*(u["password"] for u in USERS[:2]), "Zo\u00ebs Passwort"], strict=False):
         assert user["password"].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-        assert argon2.PasswordHasher().verify(user["password"], typed)
+        assert argon2.PasswordHasher().verify(user["password"], password)
 
     again = adopt.adopt(url)
     assert (again.counts, again.taken, again.invalid) == ({"checked": 5}, ["4"], ["5"])

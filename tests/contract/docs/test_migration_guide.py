@@ -83,17 +83,17 @@ def test_the_guide_can_be_followed(tmp_path: Path) -> None:
     names = [(number, name) for number, name, *_ in USERS]
     assert [row[:3] for row in rows] == [(*user, email) for user, email in zip(names, ADDRESSES, strict=True)]
     assert rows[3][3] == BCRYPT
-    for (*_, typed_address, typed), (*_, address, stored) in zip(USERS[:3], rows, strict=False):
+    for (*_, typed_address, password), (*_, address, stored) in zip(USERS[:3], rows, strict=False):
         assert call(addresses, "canonical", typed_address) == address
         assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-        assert call(script, "verify", typed, stored) == "true"
-        assert call(script, "verify", typed + "x", stored) == "false"
-        assert call(script, "verify", typed, typed) == "null"
+        assert call(script, "verify", password, stored) == "true"
+        assert call(script, "verify", password + "x", stored) == "false"
+        assert call(script, "verify", password, password) == "null"
 
 
 def call(script: Path, function: str, *arguments: str) -> str:
     """Call a JavaScript function; return its result as text."""
-    code = f"import('{script}').then((it) => console.log(String(it.{function}(...{json.dumps(arguments)}))))"
+    code = f"import('{script}').then((module) => console.log(String(module.{function}(...{json.dumps(arguments)}))))"
     command = [str(Path(sys.executable).with_name("node")), "-e", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stdout.strip()
