@@ -10,7 +10,7 @@ from devstack.setup.bootstrap import ROOT
 
 @contextlib.contextmanager
 def scratch_folder(name: str) -> Iterator[Path]:
-    """Yield a new folder in `.local`, which is deleted when the block ends."""
+    """Create a folder in `.local` and yield it; delete it when the block ends."""
     (ROOT / ".local").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / ".local", prefix=f"{name}-") as folder:
         yield Path(folder)

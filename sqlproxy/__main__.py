@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _ABOUT = """\
-SQL over HTTP, in the dialect of Neon's serverless driver, in front of any Postgres.
+An HTTP proxy for any Postgres. It speaks the protocol of Neon's serverless driver.
 
 POST /sql runs {"query": "... $1", "params": [...]}, or {"queries": [...]} as one transaction, on one of a few pooled
 connections. The token is required, as Authorization: Bearer TOKEN or as the password in Neon-Connection-String. GET
@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Run the command.
+    """Run sqlproxy until it is stopped.
 
     Returns:
         The exit status: 0 after a graceful stop, 1 after a forced stop, 2 if a setting is wrong.

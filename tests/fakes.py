@@ -1,4 +1,4 @@
-"""Fakes of external services, shared by the unit and wire tests."""
+"""Fakes, sample data and a client of the application, shared by the tests."""
 
 import json
 import ssl
@@ -79,7 +79,7 @@ VERIFYING = change(
     verification_secret=f"b:{'B' * 43}=,a:{'A' * 43}=",
 )
 
-# Settings with which a sign-up needs an invitation.
+# Settings that require an invitation to sign up.
 INVITING = change(SETTINGS, sign_up="invite", invitation_secret=f"b:{'B' * 43}=,a:{'A' * 43}=")
 
 # An extra field of each kind.
@@ -151,7 +151,10 @@ class FakeDatabase(FakeProxy):
     """A `FakeProxy` whose outcomes are results of `sign_up()`: a user and a hash, or no row for a taken address."""
 
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
-        """Return or raise the next outcome. A sign-up's rows get the key of the request and missing columns."""
+        """Return or raise the next outcome.
+
+        For a sign-up, the request's key is prepended to each row, and missing columns are added.
+        """
         rows = await super().execute(statement, parameters)
         columns = {SIGN_UP: len(STORED) + 3, SIGN_UP_WITH_DETAILS: len(STORED) + 6}.get(statement)
         if columns is None:
@@ -262,7 +265,7 @@ class Client:
             return None if len(content) > limit else content
 
         sent = {"content-type": "application/json"} if headers is None else headers
-        # `Request` would use the clock before a test replaces it.
+        # The default of `arrived` is the original `time.monotonic`, even if a test has replaced it.
         request = Request(method, path, sent, read, self.own, self.query, arrived=time.monotonic())
         response = await self.app(request)
         # The response to every request must match the OpenAPI document.

@@ -1,7 +1,7 @@
 """Find, export, delete and verify users: `DATABASE_URL=postgres://… make users ARGS='find ada@example.com'`.
 
-Exit status: 0 success; 1 nothing was done, for example because there is no such user, or the database failed; 2 usage
-error; 130 Ctrl-C.
+Exit status: 0 success; 1 an error, for example no such user or a failed database (an export may then be incomplete);
+2 a usage error; 130 Ctrl-C.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         ("verify", "record that a user's address is verified"),
     ):
         command = commands.add_parser(name, help=about, description=about)
-        command.add_argument("address", nargs="?", help="e-mail address, in any case")
+        command.add_argument("address", nargs="?", help="e-mail address; upper and lower case are equivalent")
         command.add_argument("--id", help="the user's id, instead of the address")
         if name == "export":
             command.add_argument("--output", metavar="FILE", help="a new file, which only its owner can read")
@@ -96,7 +96,7 @@ def _delete(users: Users, user: User, options: argparse.Namespace, parser: argpa
 
 def _confirm(users: Users) -> bool:
     if tables := users.cascades():
-        print(printable(f"Rows of the user are also deleted in: {', '.join(tables)}"))
+        print(printable(f"Rows that refer to the user are also deleted from: {', '.join(tables)}"))
     try:
         return input("Delete this user? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
@@ -130,7 +130,7 @@ def _export(users: Users, records: Iterable[str], output: str | None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
     withheld = printable(", ".join(users.withheld)) or "nothing"
-    print(f"exported {count} user{'' if count == 1 else 's'}; secret columns left out: {withheld}", file=sys.stderr)
+    print(f"exported {count} user{'' if count == 1 else 's'}; omitted secret columns: {withheld}", file=sys.stderr)
     return 0
 
 

@@ -98,9 +98,19 @@ class Metrics:
             lines += [f"# HELP {name} {help_text}", f"# TYPE {name} gauge"]
             lines += [f"{name}{labels} {value}" for labels, value in samples.items()]
         for name, label, help_text, counter in (
-            ("sqlproxy_requests_total", "status", "Requests to POST /sql by HTTP status, or gone.", self.requests),
+            (
+                "sqlproxy_requests_total",
+                "status",
+                "Requests to POST /sql by HTTP status; gone if the client disconnected.",
+                self.requests,
+            ),
             ("sqlproxy_rejected_total", "reason", "Requests that were refused or got no connection.", self.rejected),
-            ("sqlproxy_errors_total", "class", "Other failed requests by SQLSTATE class.", self.errors),
+            (
+                "sqlproxy_errors_total",
+                "class",
+                "Failed requests by SQLSTATE class, without rejected requests.",
+                self.errors,
+            ),
         ):
             lines += [f"# HELP {name} {help_text}", f"# TYPE {name} counter"]
             lines += [f'{name}{{{label}="{value}"}} {count}' for value, count in sorted(counter.items())]

@@ -1,4 +1,4 @@
-"""The screenshots of the page in the README."""
+"""The README's screenshots of the sign-up page."""
 
 import io
 from collections.abc import Callable
@@ -9,15 +9,15 @@ from PIL import Image
 
 from tests.browser.visits import Visit
 
-# The number of colours in the palette: enough for two colours, their edges, and a shadow.
+# The number of colours in the palette, which is enough for the page's colours, anti-aliased edges and shadow.
 COLOURS = 64
-# The name and the address that the screenshots show.
+# The name, and the address in the screenshots without errors.
 NAME, EMAIL = "Ada Lovelace", "ada@example.org"
 
 
 @dataclass(frozen=True)
 class Screenshot:
-    """How to take a screenshot.
+    """The state of the page and the browser options of a screenshot.
 
     Args:
         prepare: the function that brings the page into the state to show.

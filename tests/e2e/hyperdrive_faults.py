@@ -104,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sign-ups", type=int, default=2000, help="number of users (2000)")
     parser.add_argument(
-        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="seed of an earlier run"
+        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="seed, to repeat a run"
     )
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)

@@ -9,7 +9,7 @@ import pytest
 
 
 class SkippingSelector(selectors.DefaultSelector):
-    """A selector that counts waiting times instead of waiting.
+    """A selector that adds up timeouts instead of waiting for them.
 
     Attributes:
         skipped: the sum of these times, in seconds.
@@ -18,7 +18,7 @@ class SkippingSelector(selectors.DefaultSelector):
     skipped = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return the files that are ready now; without a timeout, wait for one."""
+        """Return the files that are ready now. If `timeout` is None, wait until a file is ready."""
         ready = super().select(timeout if timeout is None else 0)
         if not ready and timeout:
             self.skipped += timeout

@@ -26,7 +26,7 @@ VERIFICATION = {
 
 
 def test_defaults_apply_with_database_url_alone() -> None:
-    """Surrounding white space is removed."""
+    """White space around DATABASE_URL is removed."""
     settings = Settings.from_bindings({"DATABASE_URL": f" {URL}\n"}.get)
     assert settings.database_url.get_secret_value() == URL
     assert (settings.password_min_length, settings.proxy_timeout, settings.request_deadline) == (15, 5.0, 10.0)
@@ -35,7 +35,7 @@ def test_defaults_apply_with_database_url_alone() -> None:
     assert settings.breach_api_url == "https://api.pwnedpasswords.com/range/"
 
 
-def test_a_hyperdrive_binding_replaces_database_url() -> None:
+def test_a_hyperdrive_binding_is_used_without_database_url() -> None:
     """If both are set, DATABASE_URL takes precedence."""
     assert Settings.from_bindings({"HYPERDRIVE": object()}.get).database_url.get_secret_value() == "hyperdrive:"
     bindings = {"HYPERDRIVE": object(), "DATABASE_URL": URL}
@@ -165,7 +165,7 @@ def test_an_empty_var_counts_as_unset() -> None:
     assert Settings.from_bindings({"DATABASE_URL": URL, "PROXY_TIMEOUT": ""}.get).proxy_timeout == 5.0
 
 
-def test_duplicate_response_conceals_only_on_request() -> None:
+def test_taken_addresses_are_concealed_only_if_configured() -> None:
     """By default, and with `conflict`, taken addresses are not concealed."""
     for value, conceal in ((None, False), ("", False), ("conflict", False), ("conceal", True)):
         assert Settings.from_bindings({"DATABASE_URL": URL, "DUPLICATE_RESPONSE": value}.get).conceal is conceal
@@ -311,7 +311,7 @@ def test_plain_http_is_allowed_for_loopback_only(name: str, host: str, is_loopba
 
 
 def test_the_message_states_the_allowed_values() -> None:
-    """The message has the choices, the bounds or the example in the setting's declaration."""
+    """The message states the type, the choices, the bounds or the example from the setting's declaration."""
     for name, value, reason in (
         ("HASH_PROFILE", "16", f"must be {', '.join([*PROFILES][:-1])} or m=7168,t=5,p=1"),
         ("PASSWORD_MIN_LENGTH", "7", "must be a whole number from 8 to 128"),
@@ -322,7 +322,7 @@ def test_the_message_states_the_allowed_values() -> None:
         (
             "EMAIL_DOMAINS_BLOCKED",
             "a.example, @b.example",
-            "must list domains like example.com or *.example.com; entry 2 is not one",
+            "must list domains like example.com or *.example.com; entry 2 is invalid",
         ),
         ("EMAIL_DOMAINS_ALLOWED", "a.example," * 10_001, "must list 1 to 10000 domains"),
         ("SERVICE_NAME", "\ud800", "must be text in UTF-8"),
@@ -366,7 +366,7 @@ def test_invitations_are_off_by_default_and_need_a_secret() -> None:
 
 
 def test_emails_need_a_sender_and_webhooks_a_secret() -> None:
-    """The secret may be a list; a sender may have a name."""
+    """WEBHOOK_SECRET may list several secrets. MAIL_FROM may include a display name."""
     for setting, missing in (
         ({"MAIL_URL": "log:"}, "MAIL_FROM"),
         ({"WEBHOOK_URL": "https://a.example"}, "WEBHOOK_SECRET"),

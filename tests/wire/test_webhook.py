@@ -78,8 +78,8 @@ async def test_a_retry_has_the_same_id_and_body() -> None:
     assert first.content == second.content
 
 
-async def test_the_event_has_the_verification_and_the_extra_fields() -> None:
-    """The event of a verification has `email_verified: true`. The extra fields are those of the user, if any."""
+async def test_the_event_contains_email_verified_and_the_extra_fields() -> None:
+    """A `user.verified` event has `email_verified: true`. The extra fields are those of the user, if any."""
     verified = Message("6", KEY, "user.verified", "7", "ada@example.com", "Ada", "", 1, CREATED)
     (request,) = await post(httpx.Response(200), message=verified)
     assert json.loads(request.content)["data"]["email_verified"] is True
@@ -89,7 +89,7 @@ async def test_the_event_has_the_verification_and_the_extra_fields() -> None:
 
 
 class Endless(httpx.AsyncByteStream):
-    """The body of a response that never ends, and must not be read."""
+    """A response body that fails the test if it is read."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         raise AssertionError

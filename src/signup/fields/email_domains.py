@@ -95,7 +95,7 @@ def parse_domains(text: str) -> DomainList:
             else:
                 exact.add(canonical_domain(entry))
         except AddressError as exc:
-            reason = f"must list domains like example.com or *.example.com; entry {number} is not one"
+            reason = f"must list domains like example.com or *.example.com; entry {number} is invalid"
             raise DomainListError(reason) from exc
     return DomainList(frozenset(exact), frozenset(parent_domains))
 

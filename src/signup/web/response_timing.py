@@ -1,4 +1,4 @@
-"""Response timing that hides whether an address is taken: for DUPLICATE_RESPONSE=conceal, and for a requested e-mail.
+"""Response timing that hides whether an address is taken, for DUPLICATE_RESPONSE=conceal and POST /verify/resend.
 
 Responses for new and taken addresses have the same status, body and headers, and are sent on a tick: a multiple of
 `TICK` after the request's arrival. An insert changes the timing only if it moves the response past a tick, which is

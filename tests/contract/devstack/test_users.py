@@ -98,7 +98,7 @@ def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path
     status, out, err = run("export", "zoe@b\u00fccher.example")
     (record,) = map(json.loads, out.splitlines())
     assert (status, record["id"], record["email"]) == (0, 2, "zoe@xn--bcher-kva.example")
-    assert err == "exported 1 user; secret columns left out: password, idempotency_key\n"
+    assert err == "exported 1 user; omitted secret columns: password, idempotency_key\n"
     file = tmp_path / "users.jsonl"
     assert run("export", "--output", str(file))[::2] == (0, err.replace("1 user", "3 users"))
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -199,7 +199,7 @@ def test_tables_of_other_applications_work(url: str, run: Run, id_type: str, ide
             assert record["updatedAt"] == "2026-01-02T03:04:05"
             assert (record["credential"], record["settings"]) == ("[removed]", {"login": {"x": "[removed]"}})
             assert "canary" not in out
-            assert err.endswith("secret columns left out: password, resetToken\n")
+            assert err.endswith("omitted secret columns: password, resetToken\n")
     assert run("delete", "--yes", "--id", str(identities[1]))[0] == 0
     assert len(read_ids(url)) == 2
     status, _, err = run("verify", "ada@example.com")

@@ -56,7 +56,7 @@ def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_a_wrong_setting_prints_one_line(flags: list[str], environ: dict[str, str], expected: str) -> None:
-    """The line names the setting and contains no secret; the exit status is 2."""
+    """The line names the setting or the address, and contains no secret; the exit status is 2."""
     done = run(*flags, **environ)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -78,10 +78,10 @@ def test_unencrypted_traffic_is_logged(start_proxy: StartProxy) -> None:
     proxy = start_proxy("--host", "0.0.0.0", "--insecure-listen")  # noqa: S104 - the subject of the test
     (warning,) = eventually(lambda: proxy.events("traffic_not_encrypted"), "the warning")
     assert warning["level"] == "warning"
-    assert proxy.events("listening")[0]["host"] == "0.0.0.0"  # noqa: S104 - the same
+    assert proxy.events("listening")[0]["host"] == "0.0.0.0"  # noqa: S104 - the host under test
 
 
-def test_with_a_certificate_only_https_is_served(start_proxy: StartProxy, tmp_path: Path) -> None:
+def test_a_certificate_disables_plain_http(start_proxy: StartProxy, tmp_path: Path) -> None:
     """Plain HTTP fails, and no warning about unencrypted traffic is logged."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     node = Path(sys.executable).with_name("node")
