@@ -88,7 +88,7 @@ def parse(text: str) -> ConnectionString:
     if not text.startswith(SCHEMES):
         if "://" in text:
             raise ConnectionStringError(
-                "needs a postgres:// URL of the database itself, not of an HTTP proxy, and no other text"
+                "needs a postgres:// URL of the database itself, not of an HTTP proxy, without other text around it"
             )
         return ConnectionString(_check_parameters(_parse_with_libpq(text)), is_url=False)
     if _has_unencoded_credentials(text):
@@ -98,7 +98,7 @@ def parse(text: str) -> ConnectionString:
     # libpq accepts every character except @ and / in a password, so a ? before the @ does not start a query.
     query_at = text.find("?", text.find("@") + 1)
     base, query = (text, "") if query_at < 0 else (text[:query_at], text[query_at + 1 :])
-    # Only names are decoded. libpq decodes the values, and does not treat a plus as a space.
+    # Decode only the names: libpq decodes the values of its own parameters. Like libpq, keep a plus as a plus.
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
     if not all(equals for _, equals, _ in pairs):
         raise ConnectionStringError("has a parameter without a value")
@@ -113,13 +113,17 @@ def parse(text: str) -> ConnectionString:
     _translate_foreign_parameters(query_parameters)
     libpq_names = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     if unknown_names := sorted(query_parameters.keys() - libpq_names):
-        listed_names = (
-            ", ".join(name for name in unknown_names if re.fullmatch("[A-Za-z_]{1,40}", name)) or "with unusual names"
-        )
-        raise ConnectionStringError(f"has unknown parameters: {listed_names}")
+        raise ConnectionStringError(_describe_unknown_parameters(unknown_names))
     libpq_query = "&".join(f"{name}={value}" for name, value in query_parameters.items())
     parameters = _check_parameters(_parse_with_libpq(f"{base}?{libpq_query}" if libpq_query else base))
     return ConnectionString(parameters, schema, pool, pgbouncer == "true")
+
+
+def _describe_unknown_parameters(names: list[str]) -> str:
+    listed_names = ", ".join(name for name in names if re.fullmatch("[A-Za-z_]{1,40}", name))
+    if not listed_names:
+        return "has unknown parameters with unusual names, which are not shown"
+    return f"has unknown parameters: {listed_names}"
 
 
 def _has_unencoded_credentials(url: str) -> bool:
@@ -170,7 +174,7 @@ def _check_parameters(parameters: dict[str, str]) -> dict[str, str]:
         raise ConnectionStringError("has a NUL character")
     hosts = parameters.get("host", "").split(",")
     if not all(map(_is_valid_host, hosts)):
-        raise ConnectionStringError("has a host name that cannot be looked up")
+        raise ConnectionStringError("has an invalid host name (is a label empty or longer than 63 characters?)")
     if not all(re.fullmatch("[0-9]{0,5}", port) for port in parameters.get("port", "").split(",")):
         # The message does not quote the port: if the @ is missing, a part of the password is read as the port.
         raise ConnectionStringError("has a port that is not a number from 1 to 65535")
@@ -178,7 +182,7 @@ def _check_parameters(parameters: dict[str, str]) -> dict[str, str]:
         raise ConnectionStringError("has a connect_timeout that is not a whole number")
     for name, values in _ALLOWED_VALUES.items():
         if parameters.get(name, values[0]) not in values:
-            raise ConnectionStringError(f"has a {name} that is none of {', '.join(values)}")
+            raise ConnectionStringError(f"has a {name} that is not one of {', '.join(values)}")
     mode = parameters.get("sslmode", "prefer")
     addresses = parameters.get("hostaddr", "").split(",") if "hostaddr" in parameters else hosts
     if mode in ("disable", "allow") and any(map(_is_public, addresses)):
@@ -192,9 +196,12 @@ def _check_parameters(parameters: dict[str, str]) -> dict[str, str]:
 def _root_certificates(mode: str, parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters that verify the server with the system's root certificates, or no parameters.
 
-    The system's certificates are used with `sslrootcert=system`, and with `verify-full` if there is no other file.
-    libpq's default is a file that rarely exists, and the OpenSSL in psycopg's binary wheel does not know where the
-    system's certificates are. Python's OpenSSL does.
+    The system's certificates are used with `sslrootcert=system`, and with `verify-full` if neither `sslrootcert` nor
+    PGSSLROOTCERT is set and libpq's default file does not exist. This file rarely exists, and the OpenSSL in psycopg's
+    binary wheel does not know where the system's certificates are. Python's OpenSSL does.
+
+    Raises:
+        ConnectionStringError: `verify-ca` is requested, but there is no file with root certificates.
     """
     root_file = parameters.get("sslrootcert") or environ.get("PGSSLROOTCERT", "")
     if root_file == "system" or (mode == "verify-full" and not root_file and not _default_root_certificate().exists()):
@@ -209,11 +216,11 @@ def _default_root_certificate() -> Path:
 
 
 def _is_valid_host(host: str) -> bool:
-    """Return whether a host is a socket, an address, or a name whose labels have at most 63 characters."""
+    """Return whether a host is a socket, an address, or a name whose labels have 1 to 63 characters."""
     try:
         host.encode("idna")
     except UnicodeError:
-        # A socket directory or abstract socket is not looked up.
+        # The path of a socket and the name of an abstract socket are not host names.
         return host.startswith(("/", "@"))
     return True
 

@@ -4,7 +4,7 @@
     ├── SettingError                a setting is missing or wrong; the process does not start
     ├── ClientGone                  the client disconnected; there is no response
     └── RequestError                has a status, a SQLSTATE as `code`, and `executed`
-        ├── MalformedRequest        400  08P01  not valid HTTP, JSON or Neon's dialect
+        ├── MalformedRequest        400  08P01  not valid or supported HTTP, or not in Neon's format
         ├── UnsupportedText         400  22021  text that Postgres cannot store (NUL, half a surrogate pair)
         ├── UnsupportedStatement    400  0A000  COPY
         ├── DatabaseError           400  Postgres' own SQLSTATE and fields, as Neon sends them
@@ -69,7 +69,7 @@ __all__ = [
     "UnsupportedText",
 ]
 
-# The fields of every error response, in the order of Neon's proxy.
+# The fields of every error response between `code` and `executed`, in the order of Neon's proxy.
 NEON_FIELDS = (
     "detail",
     "hint",
@@ -94,15 +94,15 @@ class SqlProxyError(Exception):
 
 
 class SettingError(SqlProxyError):
-    """A setting is missing or wrong. The message names it and never contains a secret's value."""
+    """A setting is missing or wrong. The message names the setting or its value, but never contains a secret."""
 
 
 class ClientGone(SqlProxyError):
-    """The client disconnected before the response; its statement is cancelled."""
+    """The client disconnected before the response; a running statement is cancelled."""
 
 
 class RequestError(SqlProxyError):
-    """A request fails with this error response.
+    """An error of a request, which the client receives as a JSON response.
 
     Args:
         message: the text for the client. Only a `DatabaseError` may quote data of the request.
@@ -134,7 +134,7 @@ class RequestError(SqlProxyError):
 
 
 class MalformedRequest(RequestError):
-    """The request is not valid HTTP, or not valid in Neon's dialect."""
+    """The request is not valid HTTP, uses an unsupported feature of HTTP, or is not in Neon's format."""
 
     status = HTTPStatus.BAD_REQUEST
     code = "08P01"
@@ -183,7 +183,7 @@ class DatabaseError(RequestError):
         return f"SQLSTATE {self.code}"
 
     def fields(self) -> dict[str, str | bool | None]:
-        """Return the JSON object of the response, with the fields that Postgres set and `null` for all others."""
+        """Return the JSON object of the response. Those of Neon's fields that Postgres did not set are `null`."""
         return {**super().fields(), **self.others}
 
 
@@ -276,7 +276,7 @@ class InternalError(RequestError):
 
 
 class PoolBusy(RequestError):
-    """No pooled connection was free, or became free in time.
+    """All connections of the pool are busy, and the queue is full or no connection became free in time.
 
     Args:
         reason: `queue_full` (refused at once) or `wait_timeout`.

@@ -58,8 +58,7 @@ def serve(settings: Settings) -> int:
     """Run the proxy until a signal ends it.
 
     Returns:
-        The exit status: 0 after a graceful stop, 1 after a forced stop. With several processes, the highest exit status
-        of the worker processes.
+        The exit status: 0 after a graceful stop, 1 after a forced stop. With several processes, see `Supervisor.run`.
 
     Raises:
         SettingError: the address cannot be used, or the certificate and its key cannot be loaded.
@@ -201,7 +200,7 @@ def _listen(settings: Settings) -> list[socket.socket]:
             port = listeners[0].getsockname()[1]
     except (OSError, ValueError) as exc:
         _close(listeners)
-        # A name that cannot be encoded raises ValueError.
+        # A host name that cannot be encoded raises a ValueError, which has no `strerror`.
         reason = getattr(exc, "strerror", None) or "not a valid name"
         raise SettingError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from exc
     return listeners

@@ -40,8 +40,8 @@ def _bool(text: str) -> str:
     return "true" if text == "t" else "false"
 
 
-# The types whose values are sent as JSON numbers, booleans or JSON, by OID (pg_type.dat). All other types are sent as
-# JSON strings, even int8 and numeric, because most clients lose digits of a JSON number.
+# The types whose values are sent as JSON numbers, booleans or JSON, by OID (pg_type.dat). All other types except arrays
+# are sent as JSON strings, even int8 and numeric, because most clients lose digits of a JSON number.
 _SCALARS: dict[int, Callable[[str], str]] = {
     16: _bool,
     21: str,  # int2
@@ -52,7 +52,7 @@ _SCALARS: dict[int, Callable[[str], str]] = {
     701: _float,
 }
 
-# psycopg's registry has the array OID and the delimiter of every built-in type (a semicolon for box).
+# psycopg's registry has the array OIDs and the delimiters of Postgres' built-in types (a semicolon for box).
 _ARRAYS: dict[int, Callable[[str], str]] = {
     info.array_oid: partial(array_to_json, element=_SCALARS.get(info.oid, _quote), delimiter=info.delimiter)
     for info in adapters.types
@@ -109,10 +109,10 @@ class Answer:
             AnswerTooLarge: the answer is over the limit.
             MemoryBusy: the memory budget of the process is used up.
         """
-        status = result.command_status
+        tag = result.command_status
         # In chunked mode, libpq sets the command tag on the last chunk, or on an empty result after a full last chunk.
-        if status:
-            self.command, *words = status.decode().split(" ")
+        if tag:
+            self.command, *words = tag.decode().split(" ")
             count = words[-1] if words else ""
             # Some tags end in a count, such as "UPDATE 3"; others do not, such as "CREATE TABLE".
             self._count = int(count) if count.isdecimal() else None

@@ -58,5 +58,6 @@ def array_to_json(text: str, element: Callable[[str], str], delimiter: str = ","
 
 
 def _unescape(text: str) -> str:
-    # This is much faster than a regular expression. Postgres' text contains no NUL, so NUL can replace a backslash.
+    # This is much faster than a regular expression. NUL never occurs in Postgres' text, so it can stand in for an
+    # escaped backslash.
     return text.replace("\\\\", "\0").replace("\\", "").replace("\0", "\\") if "\\" in text else text

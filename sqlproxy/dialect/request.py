@@ -66,7 +66,8 @@ def parse(body: bytes | bytearray, headers: dict[bytes, bytes]) -> Request:
         headers: the headers by lower-case name. As in Neon's proxy, a flag is on if its value is exactly `true`.
 
     Raises:
-        MalformedRequest: the body is not JSON or not in Neon's format, or the isolation level is unknown.
+        MalformedRequest: the body is not JSON or not in Neon's format, it has too many statements or parameters, or the
+            isolation level is unknown.
         UnsupportedText: a statement or parameter contains a NUL or half of a surrogate pair.
     """
     try:

@@ -67,7 +67,7 @@ class Admission:
         return True
 
     def release(self, connection: Evictable) -> None:
-        """Stop counting a connection that sent a valid token or was closed."""
+        """Stop counting a connection as unauthenticated, because it sent a valid token or was closed."""
         self._unauthenticated.pop(connection, None)
 
     def _is_crowded(self, age: float) -> bool:

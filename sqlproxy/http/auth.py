@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["AUTHENTICATED", "Authenticator"]
 
-# The ASGI scope extension whose "call" reports that a request's token is valid.
+# The name of the ASGI scope extension by which the application reports to the server that a request's token is valid.
+# The entry "call" of the extension is the function to call, without arguments.
 AUTHENTICATED = "sqlproxy.authenticated"
 
 
 class Authenticator:
     """Checks tokens in constant time.
 
-    The digests of tokens are compared, so that the time does not depend on the lengths of the tokens either.
+    The digests of the tokens are compared, so that the time does not depend on the lengths of the valid tokens either.
 
     Args:
         tokens: the valid tokens: one, or two during a rotation.

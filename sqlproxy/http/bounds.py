@@ -119,7 +119,10 @@ class BoundedConnection:
                 timer.cancel()
 
     def accepts_data(self, size: int) -> bool:
-        """Count data, and return whether to parse it. TLS also delivers data after the connection was closed."""
+        """Count data, start the timeout of a new head, and return whether to parse the data.
+
+        TLS also delivers data after the connection was closed; such data is not parsed.
+        """
         if self._transport.is_closing():
             return False
         if self._head_timer is None and not self._unanswered:
@@ -130,7 +133,7 @@ class BoundedConnection:
     def data_parsed(self) -> None:
         """Refuse a head or a body that has grown too large.
 
-        The parser reports only complete headers and trailers. An endless header or trailer is counted here.
+        The parser reports only complete headers and trailers, so an endless header or trailer is detected here.
         """
         if self._transport.is_closing():
             return

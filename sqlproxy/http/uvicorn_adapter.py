@@ -4,8 +4,8 @@ uvicorn's documented options do not limit clients sufficiently; `sqlproxy.http.b
 graceful stop, uvicorn raises the signal again, which ends the process before it can return an exit status. uvicorn
 cannot be stopped through a pipe. The internals are:
 
-- `HttpToolsProtocol`, which calls `httptools.HttpRequestParser` with itself as the receiver of httptools' documented
-  callbacks (`on_url`, `on_header`, …): overriding a callback gives access to a request before uvicorn
+- `HttpToolsProtocol`, which creates an `httptools.HttpRequestParser` with itself as the receiver of httptools'
+  documented callbacks (`on_url`, `on_header`, …): overriding a callback gives access to a request before uvicorn
   processes it.
 - `parser`: the `HttpRequestParser`, for its documented `should_upgrade` and `get_http_version`.
 - `scope`: the ASGI scope, which `on_message_begin` creates; an extension is added to it.
@@ -99,7 +99,7 @@ class Protocol(HttpToolsProtocol):
         self._bounded.message_completed()
 
     def on_response_complete(self) -> None:
-        """Continue with the next request."""
+        """Record the end of a response, and continue with the next request."""
         super().on_response_complete()
         self._bounded.response_completed()
 
@@ -109,7 +109,7 @@ class Protocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with custom stop conditions.
+    """uvicorn's server, which `listen_for_stop` stops instead of uvicorn's signal handlers.
 
     Args:
         config: uvicorn's configuration.

@@ -155,8 +155,8 @@ ROWS = [
     Row(
         "?sslmode=no-verify",
         HTTPS,
-        f"{REFUSED}has a sslmode that is none of",
-        f"{REFUSED}has a sslmode that is none of",
+        f"{REFUSED}has a sslmode that is not one of",
+        f"{REFUSED}has a sslmode that is not one of",
     ),
     Row("?ssl=true", None, {"sslmode": "require"}, {"sslmode": "require"}),
     Row("?sslmode=verify-full&ssl=true", None, SYSTEM, SYSTEM),

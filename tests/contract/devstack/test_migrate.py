@@ -334,7 +334,7 @@ def test_the_command_reads_the_url_from_a_file_and_baselines(
         ("postgres://postgres:{secret}@nowhere.invalid/postgres", 1, "nowhere.invalid"),
         ("postgres://postgres:{secret}@127.0.0.1:many/postgres", 2, "a port that is not a number"),
         ("postgres://postgres:x@{secret}@127.0.0.1/postgres", 2, "percent-encode"),
-        ("postgres://postgres:{secret}@127.0.0.1:{port}/postgres?sslmode=odd", 2, "has a sslmode that is none of"),
+        ("postgres://postgres:{secret}@127.0.0.1:{port}/postgres?sslmode=odd", 2, "has a sslmode that is not one of"),
         ("postgres://postgres:{secret}%zz@127.0.0.1/postgres", 2, "write it as %25"),
         ("mysql://root:{secret}@127.0.0.1/app", 2, "postgres:// URL"),
         (None, 2, "set DATABASE_URL="),
