@@ -14,13 +14,13 @@ WORKER_STATEMENTS = str(Path(__file__).parents[1] / "worker-statements.json")
 
 
 def load_statements(path: str) -> frozenset[bytes]:
-    """Return the statements of a list.
+    """Read an allow-list.
 
     Args:
         path: a JSON file with an array of statements, exactly as clients send them.
 
     Raises:
-        SettingError: the file cannot be read, or is not a JSON array of strings.
+        SettingError: the file cannot be read, is not a JSON array of strings, or contains half of a surrogate pair.
     """
     try:
         statements = json.loads(Path(path).read_bytes())

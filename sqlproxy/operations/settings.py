@@ -1,4 +1,4 @@
-"""The settings, which are checked once at start-up. Each except the secrets has a flag and an environment variable.
+"""The settings, checked once at start-up. Each has an environment variable and, unless it is a secret, a flag.
 
 Secrets come from the environment or from a file and have no flag, because every user of a machine can read the
 arguments of its processes.
@@ -180,7 +180,7 @@ def option_of(name: str) -> Option | None:
 
 
 def read(flags: Mapping[str, str | bool], environ: Mapping[str, str]) -> Settings:
-    """Read all settings. A flag overrides its environment variable; an empty variable is ignored.
+    """Read all settings. A flag overrides its environment variable; an empty value selects the default.
 
     Raises:
         SettingError: a setting is missing or wrong. The message names it and never contains a secret.

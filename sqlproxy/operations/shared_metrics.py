@@ -57,7 +57,7 @@ class Board:
 class SharedMetrics(Metrics):
     """The metrics of one of several processes; `render` returns the sum of all processes.
 
-    A replacement of a dead process continues from the last snapshot of that process, so that counters never decrease.
+    The replacement of a dead process continues from that process's last snapshot, so that counters do not start again.
 
     Args:
         board: the memory that all processes share.

@@ -1,4 +1,4 @@
-"""Requests to stop: signals, or bytes in a pipe from the parent process."""
+"""Requests to stop: signals, or bytes or end-of-file in a pipe from the parent process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stop_by_signal(stop: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def stop_by_pipe(pipe: int, stop: Callable[[], None]) -> Iterator[None]:
-    """Call a function for each byte in a pipe, or once if the pipe ends before the first byte, while the block runs."""
+    """Call a function for each byte in a pipe, or once at end-of-file if there was no byte, while the block runs."""
     loop = asyncio.get_running_loop()
     requested = False
 

@@ -5,8 +5,8 @@ worker has its own listening socket on the port (SO_REUSEPORT), and the kernel d
 supervisor keeps all sockets open: a client that connects while a worker is being replaced waits for the new worker.
 
 Workers ignore SIGTERM and SIGINT and are stopped through a pipe. Otherwise a signal would arrive twice, because a
-terminal signals the whole process group, and some service managers signal every process. The end of the pipe also stops
-the workers when the supervisor is killed.
+terminal signals the whole process group, and some service managers signal every process. If the supervisor is killed,
+its ends of the pipes are closed, which also stops the workers.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["EXIT_WRONG_SETTING", "Supervisor"]
 
-# The exit status of a worker that did not start because of a wrong setting. Such a worker is not replaced.
+# The exit status for a wrong setting. If a worker exits with it, the supervisor stops all workers instead of replacing
+# this one.
 EXIT_WRONG_SETTING = 2
 
 _STOP = {signal.SIGTERM, signal.SIGINT}
 _SIGNALS = _STOP | {signal.SIGCHLD}
 # Delay before a dead worker is replaced. Postgres needs up to a second to end the dead worker's connections
-# (`client_connection_check_interval` in `postgres.session`). Both workers' connections together would be too many.
+# (`client_connection_check_interval` in `postgres.session`). Until then, its connections and those of its replacement
+# together could exceed `--pool-size`.
 _PAUSE_SECONDS = 1.5
 
 
@@ -48,8 +50,8 @@ class Supervisor:
     Args:
         count: the number of workers.
         work: runs in each worker and returns its exit status. Its arguments are the worker's number from 0 and the file
-            descriptor of its stop pipe: the first byte or the end of the pipe stops the worker, and a second byte stops
-            it at once.
+            descriptor of its stop pipe: the first byte or end-of-file stops the worker gracefully, and a second byte
+            stops it at once.
         on_stop: closes the supervisor's listening sockets.
         stop_limit: the seconds that workers have to stop before they are killed.
     """
@@ -73,13 +75,14 @@ class Supervisor:
         """Run until all workers have ended.
 
         Returns:
-            In the supervisor, the highest exit status of the workers after the stop; in a worker, its own exit status.
+            In the supervisor, the highest exit status of the workers that ended during the stop or caused it (1 for a
+            worker that a signal killed); in a worker, its own exit status.
         """
         for handled_signal in _SIGNALS:
             signal.signal(handled_signal, lambda *_: None)
         signal.set_wakeup_fd(self._wakeup_writer.fileno(), warn_on_full_buffer=False)
         while self._start_times or self._workers:
-            for index in [index for index, at in self._start_times.items() if at <= monotonic()]:
+            for index in [index for index, start_time in self._start_times.items() if start_time <= monotonic()]:
                 del self._start_times[index]
                 stop_pipe = self._fork(index)
                 if stop_pipe is not None:
@@ -111,7 +114,7 @@ class Supervisor:
         for number in _STOP:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        # A pipe ends only when no process has its write end open.
+        # A worker reads end-of-file only when no process has the write end of its pipe open.
         for descriptor in (write_end, *(worker.stop_pipe for worker in self._workers.values())):
             os.close(descriptor)
         self._wakeup_reader.close()

@@ -139,7 +139,7 @@ class Connection:
         self._reset_first = self._reset_failed = False
         # Messages of a reset before a statement that the server has not answered yet.
         self._reset_messages = 0
-        # Outstanding pipeline syncs: one for the statement, or one for each query of the reset.
+        # Outstanding pipeline syncs: one for a statement with a reset, or one for each query of a separate reset.
         self._pending_syncs = 0
         self._completed = self._resetting = False
         self._on_reset: Callable[[Connection], None] | None = None
@@ -195,7 +195,7 @@ class Connection:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open or a statement is running."""
+        """Whether a transaction is open, a statement is running, or the connection is broken."""
         return self._pgconn.transaction_status != pq.TransactionStatus.IDLE
 
     @property
@@ -210,7 +210,7 @@ class Connection:
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may use the connection: it is idle, and a reset undoes all changes to the session."""
+        """Whether another request may use the connection: it is open and idle, and is not marked to be replaced."""
         return not (self._active or self._must_discard or self.closed or self.in_transaction)
 
     @property
@@ -559,5 +559,5 @@ def _reset_queries(settings: Mapping[str, str], raw: psycopg.AsyncConnection) ->
 def _read_in_chunks(pgconn: PGconn) -> None:
     if psycopg.capabilities.has_stream_chunked():
         pgconn.set_chunked_rows_mode(_CHUNK_ROWS)
-    else:  # pragma: no cover - libpq before 17; psycopg's wheels include a later one
+    else:  # pragma: no cover - libpq before 17; psycopg's wheels include a newer one
         pgconn.set_single_row_mode()

@@ -168,7 +168,10 @@ class Pool:
                 self._reset_timer = asyncio.get_running_loop().call_later(_RESET_AFTER_SECONDS, self._reset_idle)
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - one deadline for all connections
-        """Close idle connections at once, and the others when they are released or after `timeout` seconds."""
+        """Close idle connections at once, and the others when they are released or after `timeout` seconds.
+
+        Waiting and new requests fail.
+        """
         self._closed = True
         if self._reset_timer is not None:
             self._reset_timer.cancel()

@@ -43,8 +43,9 @@ _FIELDS = {
     "line": pq.DiagnosticField.SOURCE_LINE,
     "routine": pq.DiagnosticField.SOURCE_FUNCTION,
 }
-# Commands whose tag does not show a change of the session, although a SELECT may call a function such as set_config.
-# After any other command (SET, LISTEN, PREPARE, …) the session is reset or the connection is replaced.
+# Command tags that indicate no change of the session. A SELECT can still change it through a function such as
+# set_config; that is not detected here. After any other command (SET, LISTEN, PREPARE, …) the session is reset, or the
+# connection is replaced.
 _SESSION_NEUTRAL = frozenset(
     {
         b"",
@@ -80,10 +81,10 @@ def unreadable(failure: Exception, *, executed: bool | None) -> RequestError:
     if isinstance(failure, AnswerTooLarge | MemoryBusy):
         failure.executed = executed
         return failure
-    return InternalError("the answer of the database could not be read", executed=executed)
+    return InternalError("the database's response could not be read", executed=executed)
 
 
 def _text(error: PGresult, field: pq.DiagnosticField) -> str | None:
     value = error.error_field(field)
-    # A failed login may be reported in the server's language before the encoding is negotiated.
+    # libpq does not check the encoding of messages.
     return None if value is None else value.decode(errors="replace")

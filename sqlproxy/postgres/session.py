@@ -46,8 +46,8 @@ def session_settings(settings: Settings) -> dict[str, str]:
         "statement_timeout": milliseconds,
         # A transaction is idle only until sqlproxy sends its next statement.
         "idle_in_transaction_session_timeout": str(round((settings.total_timeout + 1) * 1000)),
-        # If this process is killed, its running statements end about a second later (Postgres 14 or newer, on
-        # Linux and macOS).
+        # If this process is killed, its running statements end about a second later (Postgres 14 or newer on Linux, 15
+        # or newer on macOS).
         "client_connection_check_interval": "1000",
     }
 
@@ -74,11 +74,12 @@ class StateLog:
 
 
 def scrub(text: str, params: Mapping[str, str | int]) -> str:
-    """Replace secret and identifying parameters with their names in libpq's message about a failed connection.
+    """Replace the values of secret and identifying parameters in libpq's message about a failed connection.
 
-    A value of one or two characters also occurs in ordinary words, so it is replaced only in quotes or parentheses,
-    where libpq puts the names of users, databases and hosts. libpq does not quote passwords; as a precaution, a
-    password of three or more characters is replaced wherever it occurs.
+    Each value is replaced with the name of its parameter, but only where it is a whole word. A value of one or two
+    characters also occurs as an ordinary word, so it is replaced only in quotes or parentheses, where libpq puts the
+    names of users, databases and hosts. libpq does not quote passwords; as a precaution, a password of three or more
+    characters is replaced wherever it occurs. The result is one line of at most 300 characters.
     """
     param_names = {
         value: name
