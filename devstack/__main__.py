@@ -1,8 +1,8 @@
-"""`python -m devstack dev`: run the stack until Ctrl-C or SIGTERM, or until one of its services ends.
+"""`python -m devstack dev`: run the stack until Ctrl-C, SIGTERM or SIGHUP, or until one of its services ends.
 
-Until the stack is ready, only its steps and messages are shown. The output of the services goes to the log,
-`.local/dev/log`. If a service fails, the last lines of its output are shown. The cause and a fix are shown for known
-failures (`devstack.stack.remedies`).
+Until the stack is ready, only its steps and messages are shown; after that, also the output of its services. The log,
+`.local/dev/log`, has the output of the services from the start. If a service fails, the last lines of its output are
+shown. The cause and a fix are shown for known failures (`devstack.stack.remedies`).
 """
 
 import contextlib

@@ -1,6 +1,6 @@
-"""List the messages that could not be delivered, and retry them: `DATABASE_URL=postgres://… make outbox`.
+"""List the messages that could not be delivered, or retry them: `DATABASE_URL=postgres://… make outbox`.
 
-Exit status: 0 success, 1 the database failed, 2 usage error.
+Exit status: 0 success; 1 the database failed; 2 usage error.
 """
 
 import argparse

@@ -19,7 +19,7 @@ from signup.i18n.catalog import DEFAULT, LANGUAGES
 from signup.problems import TABLE, FieldCode
 
 SOURCE = Path(signup.__file__).parent
-# Modules that declare codes and texts, or contain examples of them. Their strings do not count as uses.
+# Modules and packages that declare codes and texts, or contain examples of them. Their strings do not count as uses.
 DECLARATIONS = ("problems.py", "i18n", "openapi")
 
 Sections = dict[str, dict[str, str]]

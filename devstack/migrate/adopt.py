@@ -6,8 +6,8 @@ users sign up, and may be interrupted and repeated. Concurrent runs share the wo
 
 A stored password that looks like a hash in an unknown format stops the run before anything is written, unless `--leave`
 or `--clear-text` names the format, or only addresses are changed. An address is not changed, and its user's id is
-reported, if a sign-up would refuse the address, or if its canonical form already belongs to another user. In the second
-case the operator must decide between the two users.
+reported, if a sign-up would refuse the address, if its canonical form already belongs to another user, or if the
+database refuses the new value. In the second case the operator must decide between the two users.
 
 The clear-text password of an updated row remains in the table's files until they are rewritten, in the server's
 write-ahead log and in backups. docs/migrate-from-accelerate.md describes how to remove these copies.

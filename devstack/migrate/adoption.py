@@ -1,10 +1,10 @@
 """Convert the rows of an older application's "User" table. `devstack.migrate.adopt` is the command.
 
-First, all rows are read to check that every stored password has a known format (`devstack.migrate.stored_passwords`).
-Then the addresses are changed, which is quick, and then the passwords. Each batch is one transaction, which locks its
-rows and reads them again. The first pass over the passwords skips rows that another process has locked, so that
-processes share the work; later passes wait for these rows. After each pass the remaining clear-text passwords are
-counted.
+First, all rows are read to find the formats of stored passwords that the operator must decide about
+(`devstack.migrate.stored_passwords`). Then the addresses are changed, which is quick, and then the passwords. Each
+batch is one transaction, which locks its rows and reads them again. The first pass over the passwords skips rows that
+another process has locked, so that processes share the work; later passes wait for these rows. After each pass the
+remaining clear-text passwords are counted.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class Adoption:
         return [shape for shape in self.outcome.shapes if self._decisions.action(shape) is Action.STOP]
 
     def count_clear_text(self) -> int:
-        """Return the number of counted passwords that are clear text."""
+        """Return the number of clear-text passwords that `find_undecided` counted."""
         shapes = self.outcome.shapes
         return sum(number for shape, number in shapes.items() if self._decisions.action(shape) is Action.HASH)
 

@@ -4,8 +4,8 @@ The command is compatible with `prisma migrate deploy`, and the two can be used 
 checksums and advisory lock, and the same rules for the history (`devstack.migrate.history`; apply_migrations.rs and
 mark_migration_applied.rs of prisma/prisma-engines).
 
-There are two differences. A failed migration is rolled back completely and can be run again
-(`devstack.migrate.scripts`). An existing "User" table is checked first (`devstack.migrate.user_table`), and an
+There are two main differences. A failed migration is rolled back completely and can be run again, with the exceptions
+in `devstack.migrate.scripts`. An existing "User" table is checked first (`devstack.migrate.user_table`), and an
 incompatible table is refused before anything is recorded.
 
 Exit status: 0 success, or nothing to apply; 1 failure; 2 usage error.
@@ -58,7 +58,8 @@ def migrate(
     Args:
         url: a postgres:// URL of the database, not of a pooler (`dburl.parse`).
         folder: the folder that contains `<name>/migration.sql` for each migration.
-        report: receives a line for each applied migration, warnings and notices.
+        report: receives a line for each applied migration, warnings, notices, and the number of users that were marked
+            as verified.
         existing_users: "verified" marks the addresses of all users as verified, except those with a pending
             verification; "unverified" and None do not change users. With None, a notice reports the number of users
             whose addresses count as not verified after the migration that adds e-mail verification.

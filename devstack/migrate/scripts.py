@@ -17,8 +17,8 @@ from psycopg import Connection
 from devstack.migrate import history, trial, user_table
 from devstack.postgres.connection import describe, set_search_path
 
-# If a pending script has one of these statements, nothing is rehearsed, because the rehearsal could not be
-# rolled back.
+# If one of these words occurs in a pending script, nothing is rehearsed, because the script may end the transaction of
+# the rehearsal, which could then not be rolled back.
 _ENDS_TRANSACTION = re.compile(r"\b(commit|rollback)\b", re.IGNORECASE)
 
 

@@ -1,7 +1,7 @@
 """The formats of stored passwords: known hashes, possible hashes, and clear text.
 
 Hashing a hash would lose the password. So a value that looks like a hash of an unknown format does not count as clear
-text: the command stops, and the operator states for each such format whether its values are hashes or passwords. The
+text: `make adopt` stops, and the operator states for each such format whether its values are hashes or passwords. The
 libraries `passlib` and `libpass` were considered: they test one format at a time, accept any value with a prefix such
 as `$2b$`, and do not know the formats of Werkzeug, ASP.NET, Spring, yescrypt or Better Auth. The tests use libpass as a
 source of hashes.

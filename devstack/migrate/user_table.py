@@ -24,7 +24,7 @@ _COLUMNS = """
     FROM pg_attribute a WHERE a.attrelid = to_regclass('"User"') AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY a.attnum
 """
-# Unique indexes that are valid, immediate and not partial, and have this column only.
+# Unique indexes that are valid, immediate and not partial, and whose only key is this column.
 _UNIQUE = """
     SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]

@@ -70,7 +70,8 @@ class Postgres:
         """Start the server and wait until it accepts connections.
 
         Raises:
-            PostgresError: the server was already running, ended, or was not ready after 30 s and was killed.
+            PostgresError: the server was already running, ended during the start, or was not ready after 30 s and was
+                killed.
         """
         if self._process is not None:
             raise PostgresError("the server is already running")

@@ -28,10 +28,11 @@ def is_free(port: int) -> bool:
 
 
 def require_free(port: int) -> None:
-    """Raise an error if a port is taken.
+    """Raise an error if no server of this user can listen on a port.
 
     Raises:
-        ServiceError: the port is taken. The message names the process, if it is known, and a free port.
+        ServiceError: the port is taken, or this user is not permitted to listen on it. For a taken port, the message
+            names the process, if it is known, and a free port.
     """
     if not is_free(port):
         free = next((each for each in range(port + 1, min(port + 100, 65536)) if is_free(each)), None) or free_port()

@@ -66,7 +66,7 @@ class Service:
     def start(self) -> None:
         """Start the service. On Linux it is stopped when the calling thread ends.
 
-        The service runs in its own session, so that Ctrl-C only reaches the supervisor, which stops the services in
+        The service runs in its own session, so that Ctrl-C reaches only this process, which stops the services in
         reverse order.
         """
         self._tail.clear()
@@ -80,7 +80,7 @@ class Service:
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=_die_with_supervisor,  # noqa: PLW1509 - the function only makes a system call
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - the function only makes a system call
         )
         self._reader = threading.Thread(target=self._read_output, args=(self._process,), daemon=True)
         self._reader.start()
@@ -144,14 +144,14 @@ def node() -> str:
 
 
 def _describe_status(status: int) -> str:
-    """Return a predicate for an exit status, such as "ended with status 1"."""
+    """Describe an exit status for an error message, for example "ended with status 1"."""
     try:
         return f"was terminated by {signal.Signals(-status).name}"
     except ValueError:
         return f"ended with status {status}"
 
 
-def _die_with_supervisor() -> None:
-    """On Linux, have the kernel stop this process when the supervisor ends, even if it is killed with SIGKILL."""
+def _die_with_parent() -> None:
+    """On Linux, have the kernel stop this process when the thread that started it ends, even if that is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

@@ -39,7 +39,7 @@ SILENT_SECONDS = 15
 PATIENT_SECONDS = 4
 # Lines of wrangler's table of modules. The table has about 170 lines, which are not shown.
 _TABLE = re.compile("^[┌├│└]")
-# After it prints this line, wrangler keeps running, but responds to every request with 500.
+# After wrangler prints this line, it keeps running, but responds to every request with 500.
 _RUNTIME_LOST = "The Workers runtime failed to restart"
 # The PUBLIC_URL in a .dev.vars that `make dev` wrote, with any port.
 _LOCAL_URL = re.compile(r"http://localhost:\d+/?")
@@ -118,7 +118,8 @@ class Stack:
         """Start all services, and return when the Worker is ready.
 
         Raises:
-            ServiceError: a service ended, or was not ready in time.
+            ServiceError: the Worker's port is not available, or a service ended, reported a wrong setting, or was not
+                ready in time.
             dev_vars.DevVarsError: the file with the Worker's variables cannot be used.
             cluster.PostgresError: the database could not be created or started.
             MigrationError: the migrations could not be applied.
@@ -313,7 +314,7 @@ class Stack:
         return service
 
     def _wait_until_ready(self, service: Service, obstacle: Callable[[], str]) -> None:
-        """Wait until a service is ready."""
+        """Wait until a service is ready, that is, until `obstacle` returns ""."""
         start, announced = time.monotonic(), False
         while reason := obstacle():
             self.require_alive()

@@ -129,7 +129,7 @@ def _export(users: Users, records: Iterable[str], output: str | None) -> int:
             # The reader closed the pipe. Python flushes stdout again at exit, which must not fail.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-    withheld = printable(", ".join(users.withheld)) or "nothing"
+    withheld = printable(", ".join(users.withheld)) or "none"
     print(f"exported {count} user{'' if count == 1 else 's'}; omitted secret columns: {withheld}", file=sys.stderr)
     return 0
 
