@@ -196,7 +196,7 @@ def _report_failure(exc: Exception) -> int:
     """
     message = SECRET.sub("...", str(exc))
     shortage = remedies.shortage(str(STATE))
-    remedy = remedies.known(f"{message}\n{shortage}", DEV)
+    remedy = remedies.find_remedy(f"{message}\n{shortage}", DEV)
     if isinstance(exc, SYSTEM_ERRORS) and remedy is None:
         raise exc
     log = str(LOG.relative_to(HOME)) if LOG.exists() else ""

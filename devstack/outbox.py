@@ -41,13 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 retried = db.execute(_RETRY, {"kind": options.kind, "error": options.error}).rowcount
                 print(f"to be retried  {retried}")
             else:
-                _list(db)
+                _print_messages(db)
     except DatabaseError as exc:
         return fail("outbox", str(exc))
     return 0
 
 
-def _list(db: Connection) -> None:
+def _print_messages(db: Connection) -> None:
     ((pending, dead),) = db.execute(_COUNTS).fetchall()
     print(f"pending  {pending}\ndead     {dead}")
     for kind, error, count, first, last in db.execute(_DEAD):

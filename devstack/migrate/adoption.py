@@ -94,17 +94,17 @@ class Adoption:
         """Canonicalise the addresses in the order of the ids, or with `write=False` only count the changes."""
         assigned: set[str] = set()
         for page in self._rows.pages():
-            changes = {row: change for row in page if (change := self._change_of_address(row))}
-            for batch in _batches(list(changes)) if write else ():
+            new_addresses = {row: address for row in page if (address := self._new_address(row))}
+            for batch in _batches(list(new_addresses)) if write else ():
                 with self._db.transaction():
                     current = {row.id: row.email for row in self._rows.lock(batch)}
                     # The user or another process may have changed the row since it was read.
                     for row in (row for row in batch if current.get(row.id) == row.email):
-                        self._change_address(row, changes[row])
-            for row, change in {} if write else changes.items():
-                is_free = change not in assigned and not self._rows.has_address(row, change)
+                        self._update_address(row, new_addresses[row])
+            for row, address in {} if write else new_addresses.items():
+                is_free = address not in assigned and not self._rows.has_address(row, address)
                 if is_free:
-                    assigned.add(change)
+                    assigned.add(address)
                     self.outcome.counts["addresses changed"] += 1
                 else:
                     self.outcome.taken.append(row.id)
@@ -113,7 +113,7 @@ class Adoption:
         """Replace each clear-text password with its hash, until none remains or a later pass changes nothing."""
         total = self.count_clear_text()
         for pass_index in count():
-            before = self.outcome.counts["hashed"]
+            hashed_before = self.outcome.counts["hashed"]
             for page in self._rows.pages():
                 for batch in _batches(list(filter(self._is_clear_text, page))):
                     with self._db.transaction():
@@ -123,7 +123,7 @@ class Adoption:
                     self._report(f"{self.outcome.counts['hashed']} of {total} hashed")
             pages = self._rows.pages()
             self.outcome.clear_text_left = sum(self._is_clear_text(row) for page in pages for row in page)
-            stuck = pass_index > 0 and self.outcome.counts["hashed"] == before
+            stuck = pass_index > 0 and self.outcome.counts["hashed"] == hashed_before
             if stuck or not self.outcome.clear_text_left:
                 return
 
@@ -142,7 +142,7 @@ class Adoption:
         else:
             self.outcome.counts["hashed"] += 1
 
-    def _change_of_address(self, row: Row) -> str:
+    def _new_address(self, row: Row) -> str:
         """Return the canonical address if the stored one differs, else "". Record users without a valid address."""
         if row.email is None:
             self.outcome.without_address.append(row.id)
@@ -154,7 +154,7 @@ class Adoption:
             return ""
         return "" if canonical_address == row.email else canonical_address
 
-    def _change_address(self, row: Row, address: str) -> None:
+    def _update_address(self, row: Row, address: str) -> None:
         try:
             self._rows.update(row, "email", address)
         except RefusedError:

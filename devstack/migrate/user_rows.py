@@ -43,10 +43,10 @@ class UserRows:
 
     def pages(self) -> Iterator[list[Row]]:
         """Yield all rows in pages, each read on demand."""
-        query, last = f"{_ROWS} ORDER BY u.id LIMIT {PAGE}", list[str]()
-        while page := [Row(*row) for row in self._db.execute(query.encode(), last)]:
+        query, parameters = f"{_ROWS} ORDER BY u.id LIMIT {PAGE}", list[str]()
+        while page := [Row(*row) for row in self._db.execute(query.encode(), parameters)]:
             yield page
-            query, last = f"{_ROWS} WHERE u.id > %s ORDER BY u.id LIMIT {PAGE}", [page[-1].id]
+            query, parameters = f"{_ROWS} WHERE u.id > %s ORDER BY u.id LIMIT {PAGE}", [page[-1].id]
 
     def lock(self, batch: Sequence[Row], *, skip_locked: bool = False) -> list[Row]:
         """Lock rows until the transaction ends, and return their current values.

@@ -8,7 +8,7 @@ from sqlproxy import connection_string
 from sqlproxy.connection_string import ConnectionStringError
 
 # A secret with fewer characters may also be part of an ordinary word.
-_SHORT = 4
+_MIN_UNUSUAL_LENGTH = 4
 
 
 class UrlError(ValueError):
@@ -33,7 +33,8 @@ class Target:
         """Return the message with secrets replaced. A short secret is replaced only where it is a whole word."""
         for secret in self.secrets:
             pattern = re.escape(secret)
-            message = re.sub(pattern if len(secret) >= _SHORT else rf"(?<!\w){pattern}(?!\w)", "***", message)
+            is_short = len(secret) < _MIN_UNUSUAL_LENGTH
+            message = re.sub(rf"(?<!\w){pattern}(?!\w)" if is_short else pattern, "***", message)
         return message
 
 

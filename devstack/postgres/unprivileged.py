@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 NAMESPACE = ("unshare", "--user")
-_SET = ("setpriv", "--pdeathsig=INT")
+_SETPRIV = ("setpriv", "--pdeathsig=INT")
 # Without no_setuid_fixup, access(2) ignores the capability of an ordinary user.
 _KEEP_ACCESS = ("--securebits=+no_setuid_fixup", "--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override")
 _ADVICE = (
@@ -46,20 +46,20 @@ def prefix(program: Path, own: Sequence[Path]) -> list[str]:
     """
     has_name = any(account.pw_uid == os.geteuid() for account in pwd.getpwall())
     if os.geteuid() != 0 and has_name:
-        return list(_SET) if shutil.which(_SET[0]) else []
+        return list(_SETPRIV) if shutil.which(_SETPRIV[0]) else []
     account = ordinary_user()
     if account is None:
         raise PermissionError(f"{program} needs an account other than root in /etc/passwd, and there is none")
     namespace = [*NAMESPACE, f"--map-user={account.pw_uid}", f"--map-group={account.pw_gid}"]
-    if _succeeds([*namespace, *_SET, "true"]):
-        return [*namespace, *_SET]
+    if _succeeds([*namespace, *_SETPRIV, "true"]):
+        return [*namespace, *_SETPRIV]
     if os.geteuid() != 0:
         raise PermissionError(f"{program} needs user id {os.geteuid()} to have a name in /etc/passwd")
     if sys.platform == "linux":
         for path in own:
             for each in (path, *path.rglob("*")):
                 os.chown(each, account.pw_uid, account.pw_gid, follow_symlinks=False)
-        switch = [*_SET, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+        switch = [*_SETPRIV, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
         for command in (switch, [*switch, *_KEEP_ACCESS]):
             if _succeeds([*command, "ls", str(program), *map(str, own)]):
                 return command

@@ -56,10 +56,10 @@ class StepError(Exception):
 
 
 class Step(NamedTuple):
-    """An installation step. It runs if a file in `made` is missing or an input has changed."""
+    """An installation step. It runs if a path in `outputs` is missing or an input has changed."""
 
     title: str
-    made: tuple[Path, ...]
+    outputs: tuple[Path, ...]
     inputs: tuple[str, ...]
     run: Callable[[], object]
 
@@ -120,8 +120,8 @@ def remove_foreign_extensions(folder: Path) -> None:
 
 def copy_page() -> None:
     """Copy Swagger UI into `public/docs`, next to the project's own files."""
-    for name, copied in PAGE_FILES.items():
-        shutil.copyfile(ROOT / "node_modules" / "swagger-ui-dist" / name, PAGE / copied)
+    for name, target in PAGE_FILES.items():
+        shutil.copyfile(ROOT / "node_modules" / "swagger-ui-dist" / name, PAGE / target)
 
 
 STEPS = (
@@ -187,14 +187,14 @@ def stamp_of(step: Step) -> Path:
 
 def _is_done(step: Step, state: str) -> bool:
     stamp = stamp_of(step)
-    return all(each.exists() for each in step.made) and stamp.exists() and stamp.read_text() == state
+    return all(each.exists() for each in step.outputs) and stamp.exists() and stamp.read_text() == state
 
 
 def _report_failure(exc: Exception) -> int:
     """Print the failure with a fix, and write it to the log if possible. Return the exit status."""
     message = SECRET.sub("...", str(exc))
     shortage = remedies.shortage(str(ROOT), tempfile.gettempdir())
-    remedy = remedies.known(f"{shortage}\n{message}", remedies.SETUP)
+    remedy = remedies.find_remedy(f"{shortage}\n{message}", remedies.SETUP)
     if remedy is None and isinstance(exc, OSError):
         raise exc
     log = ""

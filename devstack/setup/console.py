@@ -124,8 +124,8 @@ def failure(prefix: str, message: str, remedy: Remedy | None, log: str = "") -> 
     stream = sys.stderr
     headline, *output = printable(message).rstrip().splitlines() or [""]
     print(paint(f"{prefix}: {headline}", "bad", stream), file=stream)
-    shown = SHOWN_LINES if remedy is None or not log else SHOWN_LINES // 2
-    for line in output[-shown:]:
+    line_limit = SHOWN_LINES if remedy is None or not log else SHOWN_LINES // 2
+    for line in output[-line_limit:]:
         print(paint(f"  | {line[:WIDEST].rstrip()}", "dim", stream), file=stream)
     rows = [("cause", remedy.cause), ("fix", remedy.fix)] if remedy else []
     if log:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 # Bytes of free space below which a failure counts as caused by a full disk.
-LITTLE = 8 * 1024 * 1024
+MIN_FREE_BYTES = 8 * 1024 * 1024
 
 
 class Remedy(NamedTuple):
@@ -19,13 +19,13 @@ class Remedy(NamedTuple):
 
     Args:
         name: a short name for the tests.
-        sign: a regular expression that matches the error text.
-        cause: a text that states the cause. Names in braces are replaced with the groups of `sign`.
+        pattern: a regular expression that matches the error text.
+        cause: a text that states the cause. Names in braces are replaced with the groups of `pattern`.
         fix: a text that states how to fix the failure, with names in braces as in `cause`.
     """
 
     name: str
-    sign: str
+    pattern: str
     cause: str
     fix: str
 
@@ -148,10 +148,10 @@ SETUP = (
 )
 
 
-def known(text: str, among: tuple[Remedy, ...]) -> Remedy | None:
-    """Return the first remedy whose sign matches the error text, with its groups filled in, or None."""
-    for remedy in among:
-        match = re.search(remedy.sign, text)
+def find_remedy(text: str, candidates: tuple[Remedy, ...]) -> Remedy | None:
+    """Return the first remedy whose pattern matches the error text, with its groups filled in, or None."""
+    for remedy in candidates:
+        match = re.search(remedy.pattern, text)
         if match:
             values = {name: value or "" for name, value in match.groupdict().items()}
             return remedy._replace(cause=remedy.cause.format(**values), fix=remedy.fix.format(**values))
@@ -166,6 +166,6 @@ def shortage(*folders: str) -> str:
             continue
         disk = os.statvfs(str(existing))
         free = disk.f_bavail * disk.f_frsize
-        if free < LITTLE or (disk.f_files and not disk.f_favail):
+        if free < MIN_FREE_BYTES or (disk.f_files and not disk.f_favail):
             return f"{free / 1024 / 1024:.1f} MiB are free below {existing}"
     return ""

@@ -133,10 +133,10 @@ class Stack:
         else:
             env_files, local_url = self._start_hyperdrive(options.hyperdrive)
         with options.step("Python for workerd") as notes:
-            environment, local, note = self._select_python_bundle()
+            environment, is_local, note = self._select_python_bundle()
             notes.append(note)
         with options.step("wrangler dev"):
-            self._start_wrangler(env_files, {**environment, **local_url}, local=local)
+            self._start_wrangler(env_files, {**environment, **local_url}, is_local=is_local)
 
     def _start_proxy(self) -> list[Path]:
         """Start Postgres and sqlproxy unless DATABASE_URL names another proxy; return the env files for wrangler."""
@@ -250,11 +250,11 @@ class Stack:
         program = pyodide_bundle.wrapper(pyodide_bundle.ensure())
         return {"MINIFLARE_WORKERD_PATH": str(program)}, True, "built from npm's pyodide"
 
-    def _start_wrangler(self, env_files: list[Path], environment: Mapping[str, str], *, local: bool) -> None:
+    def _start_wrangler(self, env_files: list[Path], environment: Mapping[str, str], *, is_local: bool) -> None:
         options = self.options
         config = self._configuration_file()
         # Compatibility flags on the command line replace those in the file.
-        flags = pyodide_bundle.flags(config) if local else ()
+        flags = pyodide_bundle.flags(config) if is_local else ()
         temporary = options.state / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)  # files that a killed run left
         temporary.mkdir(parents=True)

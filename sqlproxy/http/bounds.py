@@ -98,8 +98,8 @@ class BoundedConnection:
         self._in_head = True
         self._in_body = False
         # Bytes of the current head, and all bytes since the previous message ended.
-        self._head = 0
-        self._received = 0
+        self._head_bytes = 0
+        self._received_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Accept a connection, unless there are too many."""
@@ -127,7 +127,7 @@ class BoundedConnection:
             return False
         if self._head_timer is None and not self._unanswered:
             self._start_head_timer()
-        self._received += size
+        self._received_bytes += size
         return True
 
     def data_parsed(self) -> None:
@@ -137,14 +137,14 @@ class BoundedConnection:
         """
         if self._transport.is_closing():
             return
-        if self._in_head and self._received > self._bounds.head_limit:
+        if self._in_head and self._received_bytes > self._bounds.head_limit:
             self._refuse(_head_too_large())
-        elif self._received > self._bounds.head_limit + _MAX_BYTES_PER_BODY_BYTE * self._bounds.body_limit:
+        elif self._received_bytes > self._bounds.head_limit + _MAX_BYTES_PER_BODY_BYTE * self._bounds.body_limit:
             self._refuse(BodyTooLarge("the body is too large"))
 
     def head_began(self) -> None:
         """Start to count the bytes of a head."""
-        self._head = 0
+        self._head_bytes = 0
 
     def head_grew(self, size: int) -> None:
         """Count the bytes of a part of a head or trailer.
@@ -152,8 +152,8 @@ class BoundedConnection:
         Raises:
             HeadTooLarge: the head is too large.
         """
-        self._head += size
-        if self._head > self._bounds.head_limit:
+        self._head_bytes += size
+        if self._head_bytes > self._bounds.head_limit:
             self._fail(_head_too_large())
 
     def check_head(self, version: str, *, switches_protocols: bool) -> None:
@@ -187,7 +187,7 @@ class BoundedConnection:
         """Record the end of a request; the next bytes belong to a head."""
         self._in_head = True
         self._in_body = False
-        self._received = 0
+        self._received_bytes = 0
 
     def response_completed(self) -> None:
         """Record the end of a response. A client that does not read it in time is disconnected."""
@@ -226,7 +226,7 @@ class BoundedConnection:
 
     def _on_head_timeout(self) -> None:
         self._head_timer = None
-        if self._received:
+        if self._received_bytes:
             self._refuse(HeadTimeout("the request's head did not arrive in time"))
         else:
             self._transport.close()

@@ -6,7 +6,7 @@ tests/contract/devstack/test_setup.py and tests/e2e/test_make_dev_failures.py ca
 import pytest
 
 from devstack.setup import remedies
-from devstack.setup.remedies import SETUP, known
+from devstack.setup.remedies import SETUP, find_remedy
 from devstack.stack.remedies import DEV
 
 SETUP_TEXTS = [
@@ -94,7 +94,7 @@ DEV_TEXTS = [
 @pytest.mark.parametrize(("name", "text"), SETUP_TEXTS)
 def test_a_failure_of_setup_has_its_remedy(name: str, text: str) -> None:
     """The failure is identified by the output of pip, uv, npm, Python or the kernel."""
-    remedy = known(text, SETUP)
+    remedy = find_remedy(text, SETUP)
     assert remedy
     assert remedy.name == name
 
@@ -102,7 +102,7 @@ def test_a_failure_of_setup_has_its_remedy(name: str, text: str) -> None:
 @pytest.mark.parametrize(("name", "text"), DEV_TEXTS)
 def test_a_failure_of_make_dev_has_its_remedy(name: str, text: str) -> None:
     """The failure is identified by the output of the stack or its processes."""
-    remedy = known(text, DEV)
+    remedy = find_remedy(text, DEV)
     assert remedy
     assert remedy.name == name
 
@@ -120,8 +120,8 @@ def test_each_remedy_has_a_recorded_failure_and_texts() -> None:
 
 def test_an_unknown_failure_has_no_remedy() -> None:
     """A text that matches no pattern gets no fix, because a wrong one would mislead."""
-    assert known("it broke", SETUP) is None
-    assert known("it broke", DEV) is None
+    assert find_remedy("it broke", SETUP) is None
+    assert find_remedy("it broke", DEV) is None
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_an_unknown_failure_has_no_remedy() -> None:
 )
 def test_a_remedy_names_the_details_of_the_failure(text: str, detail: str) -> None:
     """The free port, the process and the setting are taken from the output."""
-    remedy = known(text, DEV)
+    remedy = find_remedy(text, DEV)
     assert remedy
     assert detail in remedy.cause + remedy.fix
 
@@ -145,6 +145,6 @@ def test_a_remedy_names_the_details_of_the_failure(text: str, detail: str) -> No
 )
 def test_the_missing_module_is_named(text: str, module: str) -> None:
     """The cause names `venv` or `ensurepip`."""
-    remedy = known(text, SETUP)
+    remedy = find_remedy(text, SETUP)
     assert remedy
     assert f"the module {module}" in remedy.cause
