@@ -32,7 +32,7 @@ from sqlproxy.operations.settings import Settings as ProxySettings
 from sqlproxy.operations.settings import option_of
 
 _WIDTH = 118
-# The possible forms of DATABASE_URL and MAIL_URL, each with an example and a description.
+# The possible forms of DATABASE_URL and MAIL_URL: an example and a description of each.
 _FORMS = {
     "DATABASE_URL": [(form.example, form.description) for form in FORMS],
     "MAIL_URL": [(form.example, form.description) for form in MAIL_FORMS],

@@ -152,6 +152,6 @@ def _describe_status(status: int) -> str:
 
 
 def _die_with_parent() -> None:
-    """On Linux, have the kernel stop this process when the thread that started it ends, even if that is killed."""
+    """On Linux, have the kernel stop this process when the thread that started it ends, for example by SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Canceller"]
 
-# Seconds until a second task listens for a disconnect. Most statements end earlier and need no such task.
+# Seconds until the deadline's timer and the task that listens for a disconnect are started. Most requests end earlier
+# and need neither.
 _START_SECONDS = 0.02
 
 

@@ -57,7 +57,7 @@ class Board:
 class SharedMetrics(Metrics):
     """The metrics of one of several processes; `render` returns the sum of all processes.
 
-    The replacement of a dead process continues from that process's last snapshot, so that counters do not start again.
+    The replacement of a dead process continues from that process's last snapshot, so that no counter falls to zero.
 
     Args:
         board: the memory that all processes share.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["EXIT_WRONG_SETTING", "Supervisor"]
 
 # The exit status for a wrong setting. If a worker exits with it, the supervisor stops all workers instead of replacing
-# this one.
+# that one.
 EXIT_WRONG_SETTING = 2
 
 _STOP = {signal.SIGTERM, signal.SIGINT}
