@@ -1,8 +1,8 @@
 """Apply prisma/migrations to a Postgres database: `DATABASE_URL=postgres://… make migrate`.
 
-The command is compatible with `prisma migrate deploy`, and the two can be used alternately. Both use the same table,
-checksums and advisory lock, and the same rules for the history (`devstack.migrate.history`; apply_migrations.rs and
-mark_migration_applied.rs of prisma/prisma-engines).
+The command is compatible with `prisma migrate deploy`, and the two can be used alternately. Both use the same table
+and checksums (`devstack.migrate.history`), the same advisory lock, and the same rules for the history
+(apply_migrations.rs and mark_migration_applied.rs of prisma/prisma-engines).
 
 There are two main differences. A failed migration is rolled back completely and can be run again, with the exceptions
 in `devstack.migrate.scripts`. An existing "User" table is checked first (`devstack.migrate.user_table`), and an

@@ -1,8 +1,8 @@
 """Users as JSON records without secrets, for `make users`.
 
 Columns of other applications are included, because a request for personal data covers them too. Secret columns are
-recognised by their names and left out. In other columns, values that look like hashes are replaced
-(`devstack.migrate.stored_passwords`).
+recognised by their names and left out. In other columns, strings in a known format of hashes, and those that start like
+one with `$x$`, are replaced (`devstack.migrate.stored_passwords`).
 """
 
 import json

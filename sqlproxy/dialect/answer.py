@@ -62,7 +62,7 @@ _ENCODERS = _SCALARS | _ARRAYS
 
 
 def encoder(oid: int, *, raw_text: bool) -> Callable[[str], str]:
-    """Return the function that writes a value of this type as JSON text.
+    """Return the function that writes a value of this type as JSON text, which is always a string with `raw_text`.
 
     Arrays of types made with `CREATE TYPE` stay text, because their OIDs differ between databases.
     """

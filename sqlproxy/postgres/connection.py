@@ -137,7 +137,7 @@ class Connection:
         self._changed = False
         # Whether a reset is sent before the next statement, and whether the reset failed.
         self._reset_first = self._reset_failed = False
-        # Messages of a reset before a statement that the server has not answered yet.
+        # The number of messages that reset the session before a statement and are not answered yet.
         self._reset_messages = 0
         # Outstanding pipeline syncs: one for a statement with a reset, or one for each query of a separate reset.
         self._pending_syncs = 0

@@ -137,7 +137,7 @@ class Database:
         await connection.execute(Statement(request.begin, [], array_mode=True), prepare=False)
         results: list[bytes] = []
         size = 0
-        # Whether a failure undoes all statements. A COMMIT that the client sent may have committed the earlier ones.
+        # Whether a failure undoes all statements. A COMMIT from the client may have committed earlier statements.
         failure_undoes_all = True
         try:
             for statement in request.statements:

@@ -76,10 +76,13 @@ class StateLog:
 def scrub(text: str, params: Mapping[str, str | int]) -> str:
     """Replace the values of secret and identifying parameters in libpq's message about a failed connection.
 
-    Each value is replaced with the name of its parameter, but only where it is a whole word. A value of one or two
-    characters also occurs as an ordinary word, so it is replaced only in quotes or parentheses, where libpq puts the
-    names of users, databases and hosts. libpq does not quote passwords; as a precaution, a password of three or more
-    characters is replaced wherever it occurs. The result is one line of at most 300 characters.
+    Each value is replaced with the name of its parameter. Values other than passwords and keys are replaced only where
+    they are whole words. A value of one or two characters is replaced only in quotes or parentheses, where libpq puts
+    the names of users, databases and hosts, because it also occurs as an ordinary word. libpq does not quote passwords;
+    as a precaution, a password of three or more characters is replaced wherever it occurs.
+
+    Returns:
+        One line of at most 300 characters.
     """
     param_names = {
         value: name
