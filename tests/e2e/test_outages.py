@@ -80,7 +80,8 @@ def test_an_exhausted_pool_leads_to_503_with_retry_after(worker: Running) -> Non
             responses = list(threads.map(lambda _: worker.sign_up(), range(2 * POOL_SIZE)))
         db.rollback()
     codes = {response.json()["code"] for response in responses}
-    assert codes <= {"proxy_busy", "proxy_timeout", "too_busy"}
+    # Timeouts open the circuit, which refuses the sign-ups that are hashed late.
+    assert codes <= {"proxy_busy", "proxy_timeout", "proxy_unavailable", "too_busy"}
     assert "proxy_busy" in codes
     assert all("retry-after" in response.headers for response in responses if response.status_code == 503)
     deadline = time.monotonic() + 30

@@ -172,7 +172,7 @@ def test_delete_asks_for_confirmation_on_a_terminal(url: str) -> None:
         os.close(terminal)
         assert (process.returncode, read_ids(url)) == (status, remaining), err
         assert b"ada@example.com" in out
-        assert b'also deleted in: "Post"' in out
+        assert b'also deleted from: "Post"' in out
         assert b"argon2" not in out + err
 
 
