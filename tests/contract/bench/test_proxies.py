@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_short_comparison_reports_all_ratios(tmp_path: Path) -> None:
-    """All pools have the same size, and the JSON file has every ratio for each number of clients.
+    """All contenders have ten connections, and the file has both ratios for each configuration and number of clients.
 
     The ratios are not asserted, because measurements on a machine that runs tests are not reliable.
     """
@@ -35,7 +35,7 @@ def test_a_short_comparison_reports_all_ratios(tmp_path: Path) -> None:
 
 
 def test_a_ratio_above_one_is_better() -> None:
-    """A ratio of 2 means twice the requests per second, or half the p99. Each round has one ratio."""
+    """A ratio of 2 means twice the requests per second, or half the p99. The result summarises the rounds."""
     slow = Sample(rate=100, p50=0.002, p95=0.002, p99=0.002, answered=1, cpu=0, slowest=0.002)
     ours, theirs = [slow._replace(rate=200, p99=0.001), slow._replace(rate=300)], [slow, slow]
     results = ratios(

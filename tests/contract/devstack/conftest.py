@@ -57,7 +57,7 @@ def database(server: postgres.Postgres) -> str:
 
 @pytest.fixture
 def owner(database: str) -> Iterator[psycopg.Connection]:
-    """Empty the tables, and connect as their owner."""
+    """Connect as the owner of the tables, and empty them."""
     with psycopg.connect(database, autocommit=True) as db:
         db.execute('TRUNCATE "User", "Outbox", "SignUpInvitation" RESTART IDENTITY')
         yield db

@@ -1,7 +1,7 @@
-// Signs users up as the previous application does: with Prisma Client's `create`, without validation.
+// Sign users up as the previous application does: with Prisma Client's `create`, without validation.
 //
-// Reads {"client": <path of the generated client>, "url": "prisma+postgres://…", "users": [<the fields of a user>, …]}
-// from standard input, and prints all users of the table as JSON.
+// Read {"client": <path of the generated client>, "url": "prisma+postgres://…", "users": [<the fields of a user>, …]}
+// from standard input, and print all users of the table as JSON.
 
 import { text } from 'node:stream/consumers'
 

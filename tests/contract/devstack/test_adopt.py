@@ -56,7 +56,7 @@ USERS = [
 
 @pytest.fixture
 def old_client() -> Iterator[Path]:
-    """Generate Prisma Client for the old table. It is inside the checkout, because it imports from node_modules."""
+    """Generate Prisma Client for the old table, inside the checkout, because the client imports from node_modules."""
     with scratch_folder("old-stack") as folder:
         (folder / "schema.prisma").write_text(SCHEMA)
         command = [counterparts.NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
@@ -125,9 +125,10 @@ def test_users_are_adopted_and_the_previous_application_can_still_use_the_table(
 
 
 def test_addresses_are_canonicalised_as_in_a_sign_up(url: str) -> None:
-    """Addresses that differ only in their sigmas have the same canonical form.
+    """Two addresses that differ only in case and in the form of a sigma have the same canonical form.
 
-    The first one gets this form; the second one is reported as taken. Invalid and canonical addresses do not change.
+    The first one gets this form, and the second one is reported as taken. Canonical addresses do not change, and
+    invalid ones are reported.
     """
     create_old_table(url)
     with psycopg.connect(url, autocommit=True) as db:
@@ -141,7 +142,10 @@ def test_addresses_are_canonicalised_as_in_a_sign_up(url: str) -> None:
 
 
 def test_several_batches_are_adopted_while_users_sign_up(url: str) -> None:
-    """Each password is hashed once, and a sign-up between two batches does not wait for a lock."""
+    """Each password is hashed once, and a sign-up between two batches does not wait for a lock.
+
+    The progress messages contain no address or password.
+    """
     create_old_table(url)
     migrate.baseline(url, history.read_folder(migrate.FOLDER)[0].name)
     migrate.migrate(url)

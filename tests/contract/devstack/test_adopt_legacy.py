@@ -139,7 +139,7 @@ def test_hashes_of_common_formats_are_kept(url: str, capsys: pytest.CaptureFixtu
 def test_a_possible_hash_stops_the_run_until_the_operator_decides(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is written if a value may be a hash of an unknown format, unless an option keeps it or hashes it."""
+    """Nothing is written until options keep or hash all values that may be hashes of an unknown format."""
     values = [HEX[:32], HEX[:40], "{noop}secret", "clear text"]
     monkeypatch.setenv("DATABASE_URL", url)
     with psycopg.connect(url, autocommit=True) as db:
@@ -175,7 +175,7 @@ def test_a_possible_hash_stops_the_run_until_the_operator_decides(
 def test_rows_with_integer_uuid_or_text_ids_are_adopted(
     url: str, id_type: str, ids: Sequence[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pages and batches follow the sort order of the id's type."""
+    """With pages of two rows, no row is skipped, whatever the sort order of the id's type."""
     monkeypatch.setattr(user_rows, "PAGE", 2)
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(TABLE.replace("SERIAL", id_type).encode())
@@ -190,7 +190,7 @@ def test_rows_with_integer_uuid_or_text_ids_are_adopted(
 
 @pytest.mark.parametrize("email_type", ["TEXT", "CITEXT", "CHAR(60)", "VARCHAR(255)"])
 def test_the_dry_run_reports_the_same_addresses_as_the_run(url: str, email_type: str) -> None:
-    """If several addresses have the same canonical form, the lowest id gets it, unless another user already has it.
+    """If several addresses have one canonical form, the user with the lowest id gets it, unless a user already has it.
 
     Users without an address are reported.
     """
@@ -336,7 +336,7 @@ def test_a_locked_row_is_hashed_in_the_last_pass(url: str) -> None:
 
 
 def test_ten_thousand_users_survive_ten_killed_runs(url: str) -> None:
-    """No hash changes, no clear text remains, no user is lost, and the last run does what its dry run reported."""
+    """No hash changes, no clear text remains, no user is lost, and the last run does what the dry run reported."""
     shapes = [*HASHES, *CLEAR, *MISSING]
     assert len(shapes) == 25
     values = [shapes[n % 25] for n in range(10_000)]

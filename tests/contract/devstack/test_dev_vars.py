@@ -42,9 +42,9 @@ TEXTS = [
 
 
 def test_the_parser_agrees_with_wrangler(tmp_path: Path) -> None:
-    """Both parsers read the same variables from the listed and 500 random files.
+    """Both parsers read the same variables from the listed files and from 500 random ones.
 
-    With `--env-file`, wrangler also reads these variables from the env file that is written for each file.
+    With `--env-file`, wrangler also reads these variables from the text that `as_env_file` returns for each file.
     """
     chance = random.Random(17)  # noqa: S311 - no secret
     pieces = ["A", "B", "=", ":", " ", "\n", '"', "'", "`", "#", "\\", "$", "{", "}", "\u00a0", "\ufeff", "export "]

@@ -83,7 +83,7 @@ def test_the_history_table_has_the_format_of_prisma(url: str, folder: Path) -> N
 
 
 def test_migrations_that_prisma_applied_are_not_repeated(url: str, folder: Path) -> None:
-    """A migration that is recorded as rolled back is applied again."""
+    """A migration that is recorded as finished is skipped, and one that is recorded as rolled back is applied."""
     with psycopg.connect(url) as db:
         history.HistoryTable(db, "public").create()
         insert = "INSERT INTO _prisma_migrations (id, checksum, migration_name, finished_at, rolled_back_at, logs)"
@@ -111,7 +111,7 @@ def test_eight_concurrent_runs_apply_each_migration_once(url: str, folder: Path)
 
 
 def test_the_advisory_lock_of_prisma_is_respected(url: str, folder: Path) -> None:
-    """The run waits while another process holds Prisma's advisory lock, and continues afterwards."""
+    """The run waits while another session holds Prisma's advisory lock, and continues afterwards."""
     with psycopg.connect(url, autocommit=True) as prisma, ThreadPoolExecutor(1) as pool:
         prisma.execute("SELECT pg_advisory_lock(72707369)")
         run = pool.submit(migrate.migrate, url, folder)

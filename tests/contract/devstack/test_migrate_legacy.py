@@ -1,4 +1,4 @@
-"""`make migrate` on a "User" table of another application: sign-ups work afterwards, or nothing is changed."""
+"""`make migrate` on a "User" table of another application: sign-ups work afterwards, or no migration is applied."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_an_incompatible_table_is_refused_before_anything_is_recorded(url: str, 
     ],
 )
 def test_the_rehearsal_finds_obstacles_that_the_baseline_does_not_find(url: str, change: str, reason: str) -> None:
-    """The error of a constraint, trigger, policy or unique index is reported, and no migration is applied."""
+    """A constraint, trigger, policy, sequence or duplicate address is reported, and no migration is applied."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute("DROP ROLE IF EXISTS not_all_rows")
         db.execute("CREATE ROLE not_all_rows LOGIN PASSWORD 'not_all_rows'")
@@ -224,7 +224,7 @@ def test_the_migration_for_older_tables_keeps_the_function_and_its_grants(url: s
 
 
 def test_the_old_application_uses_a_view_after_a_mapped_table_was_renamed(url: str) -> None:
-    """The guide's statements for `@@map` and `@map` create a view that the old application can read and write."""
+    """docs/migrate-from-accelerate.md has statements for `@@map` that create a view for the old application."""
     guide = (ROOT / "docs" / "migrate-from-accelerate.md").read_text()
     statements = re.findall("```sql\n(BEGIN;.*?)```", guide, re.DOTALL)[0]
     with psycopg.connect(url, autocommit=True) as db:

@@ -55,7 +55,7 @@ class Provider:
 
 
 class FaultyStatements:
-    """A data proxy that loses a fifth of the statements, before or after it has run them.
+    """A data proxy that fails for a fifth of the statements, before or after running them.
 
     Args:
         url: the URL of the database.
@@ -99,7 +99,7 @@ def isolate(url: str, provider: Provider, draw: random.Random) -> Delivery:
 
 
 async def test_every_user_gets_an_email_and_repeated_emails_have_the_same_key(tmp_path: Path) -> None:
-    """The provider and the data proxy fail at random, an isolate ends during a delivery, and Postgres crashes."""
+    """The provider and the data proxy fail at random, an isolate is killed, and Postgres crashes."""
     seed = random.SystemRandom().randrange(10**6)
     draw = random.Random(seed)  # noqa: S311 - faults need not be secret
     with postgres.running(tmp_path / "postgres") as server:

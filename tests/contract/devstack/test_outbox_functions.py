@@ -40,7 +40,7 @@ USER = ("id", "name", "email", "password", "created_at", "email_verified_at")
 def _call(
     db: psycopg.Connection, function: str, *arguments: object, columns: Sequence[str] = ()
 ) -> list[tuple[Any, ...]]:
-    """Call a function, and return all or the given columns; arguments that are not text are sent as JSON."""
+    """Call a function, and return all or the given columns. Arguments other than text and None are sent as JSON."""
     texts = [each if isinstance(each, str | None) else json.dumps(each) for each in arguments]
     placeholders = sql.SQL(", ").join([sql.SQL("%s::text")] * len(texts))
     selected = sql.SQL(", ").join(map(sql.Identifier, columns)) if columns else sql.SQL("*")
@@ -183,7 +183,7 @@ def test_an_expired_user_that_another_table_refers_to_is_replaced(
 def test_an_expired_user_protected_by_constraints_is_not_replaced(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """If the row can be neither deleted nor overwritten, the address remains taken. The client gets no SQL error."""
+    """If the row can be neither deleted nor overwritten, the address remains taken, and no SQL error is raised."""
     sign_up(worker)
     expire(owner)
     owner.execute('CREATE TABLE post AS SELECT id AS author FROM "User"')
@@ -274,7 +274,10 @@ def test_the_owner_of_an_address_in_mixed_case_is_notified(
 
 
 def test_an_address_is_verified_once(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The first call records the event and deletes the e-mail. An id with another address is `unknown`."""
+    """The first call with the user's id and address records the event and deletes the e-mail.
+
+    Another id or address is `unknown`.
+    """
     sign_up(worker)
     assert _call(worker, "verify_email", "2", ADA, {"webhook": True}) == [("unknown",)]
     assert _call(worker, "verify_email", "1", "bob@example.com", {"webhook": True}) == [("unknown",)]
@@ -460,7 +463,7 @@ def test_only_the_current_claim_can_finish_a_message(worker: psycopg.Connection,
 
 
 def test_the_pause_after_a_failure_doubles(worker: psycopg.Connection, owner: psycopg.Connection) -> None:
-    """The first pause is one minute and the longest is four hours; a longer Retry-After takes precedence."""
+    """The first pause is about one minute, and the longest about four hours. A longer Retry-After takes precedence."""
     sign_up(worker)
     pauses = []
     pause = 'SELECT extract(epoch FROM next_attempt_at - now()) / 60 FROM "Outbox"'
@@ -524,7 +527,7 @@ def test_the_scheduled_count_deletes_messages_that_were_not_delivered_for_30_day
 def test_a_retried_message_is_kept(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After `make outbox ARGS=--retry` the message is kept for another 30 days."""
+    """After `make outbox ARGS=--retry`, a message that was dead for 31 days is not deleted by the next count."""
     sign_up(worker)
     past = 'UPDATE "Outbox" SET dead_at = now() - %(age)s, next_attempt_at = now() - %(age)s'
     owner.execute(past, {"age": timedelta(days=31)})

@@ -55,7 +55,7 @@ def test_a_login_needs_the_password(server: postgres.Postgres) -> None:
 
 
 def test_stop_ends_all_processes_and_keeps_the_data(tmp_path: Path) -> None:
-    """After the block no process of the server runs and its port is closed, even if clients were connected."""
+    """After the `with` block no process of the server runs and its port is closed, even if clients were connected."""
     with postgres.running(tmp_path / "data") as first:
         client = psycopg.connect(first.url(), autocommit=True)
         client.execute("CREATE TABLE kept (n int)")
@@ -147,7 +147,7 @@ def test_a_missing_password_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_names_in_a_url_are_encoded() -> None:
-    """User, password and database may contain any character."""
+    """The user, the password and the database may contain characters that are special in a URL."""
     url = cluster.url(Path("unused"), 5432, "a/b", user="ü@", password="p:?#")
     assert psycopg.conninfo.conninfo_to_dict(url)["password"] == "p:?#"
     assert psycopg.conninfo.conninfo_to_dict(url)["user"] == "ü@"
@@ -177,7 +177,7 @@ def test_the_server_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_free_port_is_returned_once() -> None:
-    """No other call, in this or another process, returns the same port while both processes run."""
+    """No other call returns the same port, in this process or in another one that runs at the same time."""
     script = "from devstack.postgres.server import free_port; print(*(free_port() for _ in range(200))); input()"
     command = [sys.executable, "-c", script]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

@@ -20,10 +20,10 @@ from devstack.setup.bootstrap import ROOT
 NEEDED = ("devstack", "requirements", "Makefile", "package.json", "package-lock.json", "pyproject.toml", ".npmrc")
 BOOTSTRAP = (sys.executable, "-m", "devstack.setup.bootstrap")
 MAKE = shutil.which("make") or "make"
-# Root of a new user namespace may mount file systems, which only processes in the namespace see.
+# Root in a new user namespace may mount file systems, which only processes in the namespace see.
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
 UNREACHABLE_INDEX = "http://127.0.0.1:9/simple/"
-# The tools ignore this machine's configuration and caches, and retry at most once.
+# pip and uv ignore this machine's configuration, pip uses no cache, and the tools retry at most once.
 BARE = {
     "PIP_CONFIG_FILE": os.devnull,
     "PIP_NO_CACHE_DIR": "1",

@@ -1,4 +1,4 @@
-"""Root runs programs as another user, who can access the given files. Other users run them as themselves."""
+"""Root runs programs as an ordinary user, who can access the given files. Users with a name do not switch."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_root_becomes_an_unprivileged_user_with_access_to_its_files(
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root is not an ordinary user")
 def test_an_ordinary_user_does_not_switch(closed: Path) -> None:
-    """The program runs with the user's id. If that has no name, which initdb requires, the program gets another id."""
+    """The program runs with the user's id, unless that id has no name, which initdb requires."""
     has_name = os.getuid() in {account.pw_uid for account in pwd.getpwall()}
     account = unprivileged.ordinary_user()
     assert account is not None
