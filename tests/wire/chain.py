@@ -6,7 +6,10 @@ from signup.problems import Problem
 
 
 def exception_texts(problem: Problem) -> str:
-    """Return the texts of a problem, its members and its causes, except httpx's exceptions, which are never logged."""
+    """Return the texts of a problem, its members, its headers and its causes.
+
+    Exceptions of httpx are omitted, because they are never logged.
+    """
     texts = [repr(vars(problem)), repr(problem.headers())]
     link: BaseException | None = problem
     while link:

@@ -166,7 +166,7 @@ async def test_an_error_without_a_sqlstate_is_mapped_to_its_problem(
     ],
 )
 async def test_a_prisma_code_is_mapped_to_its_problem(proxy: Accelerate, code: str, expected: type[Problem]) -> None:
-    """Prisma's code is used if there is no database error, and the code is logged."""
+    """Prisma's code is used if there is no database error. The problem contains the code for the log."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, error(code))
     assert type(caught.value) is expected

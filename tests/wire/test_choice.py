@@ -1,4 +1,4 @@
-"""The endpoint and the credentials for each form of DATABASE_URL, and the URLs that are refused."""
+"""The endpoint and the credentials for each form of DATABASE_URL except `hyperdrive:`, and URLs that are refused."""
 
 import re
 from base64 import b64decode

@@ -97,7 +97,7 @@ async def test_the_idempotency_key_depends_on_token_address_and_client_key() -> 
     ],
 )
 async def test_a_rejected_token_raises_validation_failed(codes: list[str], code: str) -> None:
-    """The 422 names the token's field; the code states whether the challenge failed or expired."""
+    """The 422 names the token's field; the code states whether the check failed or the token expired."""
     problem = await raised_problem({"success": False, "error-codes": codes})
     assert isinstance(problem, ValidationFailed)
     assert [(error.pointer, error.code) for error in problem.errors] == [("/cf-turnstile-response", code)]

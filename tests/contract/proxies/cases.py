@@ -51,7 +51,7 @@ async def outcome(proxy: DataProxy, statement: str, parameters: tuple[str | None
 ECHO = "SELECT $1::text"
 INSERT = 'INSERT INTO "User" ("name", "email", "password") VALUES ($1, $2, $3)'
 
-# Characters at the start and end of each plane of Unicode, including noncharacters and private use.
+# Characters near the start and at the end of each plane of Unicode, including noncharacters and private use.
 PLANES = "".join(chr(plane << 16 | offset) for plane in range(17) for offset in (0x21, 0xFFFD, 0xFFFE, 0xFFFF))
 CONTROLS = "".join(map(chr, (*range(1, 32), *range(127, 160), 0x2028, 0x2029, 0xFEFF, 0xD7FF, 0xE000)))
 

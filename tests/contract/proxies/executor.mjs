@@ -1,6 +1,6 @@
 // Prisma's own query-plan executor, which implements Accelerate's protocol, as an HTTP server in front of any Postgres.
 //
-// Environment: DATABASE_URL (postgres://…), API_KEY, QUERY_TIMEOUT (ISO 8601, PT3S).
+// Environment: DATABASE_URL (postgres://…), API_KEY, QUERY_TIMEOUT (an ISO 8601 duration, default PT3S).
 // Prints {"port": N} when it listens on 127.0.0.1.
 
 import { createHash, timingSafeEqual } from 'node:crypto'

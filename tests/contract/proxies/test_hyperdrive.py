@@ -141,7 +141,10 @@ async def login(hyperdrive: Counterpart, **binding: str) -> object:
 async def test_md5_and_scram_are_supported(
     hyperdrive: Counterpart, pg: Postgres, encryption: str, iterations: int, result: object
 ) -> None:
-    """SCRAM-SHA-256 may have as many iterations as WebCrypto allows. With more, the error has a fix."""
+    """SCRAM-SHA-256 may have up to 100,000 iterations, the limit of PBKDF2 in workerd.
+
+    With more iterations, the error message describes the fix.
+    """
     file = pg.data / "pg_hba.conf"
     original = file.read_text()
     with psycopg.connect(pg.url(), autocommit=True) as db:

@@ -54,7 +54,7 @@ async def test_a_slow_response_causes_proxy_timeout(counterpart: Counterpart) ->
 
 @with_shared_postgres
 async def test_a_statement_timeout_causes_proxy_timeout(counterpart: Counterpart, users: psycopg.Connection) -> None:
-    """The outcome is unknown, because Prisma's executor stores the user after the timeout."""
+    """The outcome is unknown: Prisma's executor stores the user after the timeout, and the other servers do not."""
     async with counterpart.proxy() as proxy:
         with users.transaction():
             users.execute('LOCK TABLE "User"')
@@ -67,7 +67,7 @@ async def test_a_statement_timeout_causes_proxy_timeout(counterpart: Counterpart
 async def test_a_stopped_database_causes_proxy_unavailable_until_it_restarts(
     all_counterparts: dict[str, Counterpart], pg: Postgres
 ) -> None:
-    """The servers of the dialects recover without a restart."""
+    """The servers in front of this database recover without a restart."""
     counterparts = [each for name, each in all_counterparts.items() if name not in OWN_DATABASE]
 
     async def attempt(counterpart: Counterpart) -> object:

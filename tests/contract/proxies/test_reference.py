@@ -96,7 +96,7 @@ def run_node(script: str, arguments: object, **environ: str) -> Any:
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generate Prisma Client from the project's schema without network access; return its main file."""
+    """Generate Prisma Client from the project's schema without network access; return the path of its main file."""
     command = [NODE, str(ROOT / "node_modules" / "prisma" / "build" / "index.js"), "generate"]
     xdg_folder = str(tmp_path_factory.mktemp("prisma"))
     environ = {

@@ -12,7 +12,7 @@ WebAssembly.Instance = class extends Instance {
   }
 };
 
-// The numbers of received requests and of finished hashes.
+// The numbers of received hash requests and of finished hashes.
 let received = 0;
 let hashed = 0;
 

@@ -1,4 +1,4 @@
-"""What a new process imports, and what it must not use while it imports."""
+"""Imports of a new process: the modules that are imported, and the operations that must not run during an import."""
 
 import json
 import subprocess

@@ -69,7 +69,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture
 async def client(port: int) -> AsyncIterator[httpx.AsyncClient]:
-    """Return an HTTP client of workerd."""
+    """Yield an HTTP client of the test Worker."""
     limits = httpx.Limits(max_connections=50)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/", timeout=60, limits=limits) as http_client:
         yield http_client
@@ -107,7 +107,7 @@ async def abandon(port: int, seconds: float, **inputs: Any) -> None:
 
 
 async def test_argon2id_keys_equal_those_of_argon2_cffi(client: httpx.AsyncClient) -> None:
-    """The inputs are each row of OWASP's table, RFC 9106's example, and passwords that a bug could truncate."""
+    """The inputs include each row of OWASP's table, RFC 9106's example, and passwords that a bug could truncate."""
     cases: list[tuple[bytes, bytes, Argon2id]] = [(ASCII.encode(), SALT, profile) for profile in PROFILES.values()]
     cases += [(password.encode(), SALT, CHEAP) for password in PASSWORDS]
     cases += [RFC_9106, (b"", SALT, CHEAP), (b"x", b"s" * 64, Argon2id(64, 2, 4, 64, 64))]
@@ -151,7 +151,7 @@ async def test_a_hash_after_an_error_is_correct(client: httpx.AsyncClient) -> No
 
 
 async def test_requests_hash_in_order_of_arrival(client: httpx.AsyncClient) -> None:
-    """Thirty requests, sent 5 ms apart, are hashed in order; a request whose deadline has passed is not hashed."""
+    """Thirty requests, sent 5 ms apart, are hashed in order. A request whose deadline passes first is not hashed."""
     reports: list[dict[str, Any]] = []
 
     async def send(number: int) -> None:

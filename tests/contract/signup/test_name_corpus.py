@@ -15,9 +15,9 @@ from signup.fields.password_policy import Context, find_weakness
 from signup.problems import ValidationFailed
 from tests.counts import count
 
-# Tests of many thousand values are marked `no_cover`: measuring coverage makes them eight times as slow.
+# Tests of many thousands of values are marked `no_cover`: measuring coverage makes them eight times as slow.
 
-# Real names that are refused, each with the reason. Currently all names are accepted.
+# The tested names that are refused, each with the reason. Currently all names are accepted.
 REFUSED: dict[str, str] = {}
 NAMES_BY_LANGUAGE = {
     "Amharic": "\u12a0\u1260\u1260 \u1262\u1242\u120b",
@@ -100,7 +100,7 @@ def test_no_emoji_is_refused() -> None:
 
 @pytest.mark.no_cover
 def test_no_random_password_is_refused_because_of_a_name() -> None:
-    """A password has 15 letters and digits, and is compared with two names. `make test-long` tests 40,000 passwords."""
+    """A password of 15 letters and digits is compared with two names and an address. `make test-long` tests 40,000."""
     generator = random.Random(1)  # noqa: S311 - the same passwords in every run
     names = sorted(set[str]().union(*corpus().values()))
     characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

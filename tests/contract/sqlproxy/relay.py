@@ -1,4 +1,4 @@
-"""A TCP relay in front of Postgres, which a test can slow down, freeze, or cut during a response."""
+"""A TCP relay for connections to Postgres. A test can delay their data, freeze them, or cut them in a response."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Relay:
     def __init__(self, target: int, delay: float = 0.0) -> None:
         self._target = target
         self._delay = delay
-        # The delayed data, each with the time to send it and the receiving socket.
+        # The pieces of delayed data, each with the time to send it and the receiving socket.
         self._delayed: deque[tuple[float, socket.socket, bytes]] = deque()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]

@@ -239,7 +239,7 @@ def test_a_refusal_does_not_replace_a_pending_response(strict_proxy: Proxy) -> N
 
 
 def test_too_many_pipelined_requests_close_the_connection(strict_proxy: Proxy) -> None:
-    """Only a few requests may wait behind the current one."""
+    """Ten pipelined requests are served. Of 5,000, fewer than 100 get a response, and the connection is closed."""
     with connected(strict_proxy) as client:
         client.sendall(STATEMENT * 10)
         received = b""
@@ -297,7 +297,7 @@ def test_connections_without_a_token_do_not_block_clients(small_proxy: Proxy, se
 
 
 def test_connections_without_a_token_are_limited(small_proxy: Proxy) -> None:
-    """Two of eight connections may be without a token. A third one closes the oldest if it is older than a second."""
+    """Two of eight connections may be without a token. A further one closes the oldest if that is over a second old."""
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connected(small_proxy)) for _ in range(3)]
         time.sleep(1.2)

@@ -25,7 +25,7 @@ GRACE_SECONDS = 2.5
 def test_a_frozen_postgres_does_not_block_ready_or_sigterm(
     start_proxy: StartProxy, pg: Postgres, threads: ThreadPoolExecutor
 ) -> None:
-    """`/ready` responds within --total-timeout, and SIGTERM ends the process although requests wait for Postgres."""
+    """`/ready` gets 504 after --total-timeout, and SIGTERM ends the process although requests wait for Postgres."""
     with Relay(pg.port) as relay:
         proxy = start_proxy(*FLAGS, DATABASE_URL=relay.through(pg.url()))
         assert proxy.rows("SELECT 1") == [["1"]]

@@ -113,7 +113,7 @@ def test_large_requests_and_responses_stay_within_the_memory_bound(
 
 
 def test_unread_responses_count_toward_the_memory_limit(bounded_proxy: Proxy) -> None:
-    """When slow readers have used up the limit, requests get 503. After the readers have disconnected, they succeed."""
+    """When unread responses have used up the limit, requests get 503. They succeed after the clients disconnect."""
     body = json.dumps({"query": "SELECT repeat('x', 3500000)"}).encode()
     head = f"POST /sql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {len(body)}\r\n\r\n"
     with ExitStack() as stack:

@@ -224,7 +224,7 @@ def test_a_restart_of_postgres_fails_only_running_statements(
 
 
 def test_without_postgres_requests_get_503_and_are_not_executed(start_proxy: StartProxy, pg: Postgres) -> None:
-    """`/health` succeeds and `/ready` fails; when Postgres is back, both succeed without a restart of the proxy."""
+    """`/health` succeeds and `/ready` fails. When Postgres is back, requests succeed without a restart of the proxy."""
     proxy = start_proxy("--wait-timeout", "0.3")
     assert proxy.rows("SELECT 1") == [["1"]]
     pg.stop()
