@@ -11,9 +11,9 @@ def exception_texts(problem: Problem) -> str:
     Exceptions of httpx are omitted, because they are never logged.
     """
     texts = [repr(vars(problem)), repr(problem.headers())]
-    link: BaseException | None = problem
-    while link:
-        if not isinstance(link, httpx.HTTPError):
-            texts += [str(link), repr(link)]
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    exc: BaseException | None = problem
+    while exc:
+        if not isinstance(exc, httpx.HTTPError):
+            texts += [str(exc), repr(exc)]
+        exc = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
     return " ".join(texts)

@@ -223,9 +223,9 @@ async def test_no_problem_quotes_a_request_or_response(
     """The text, members and causes of a problem contain no values or credentials."""
     with pytest.raises(Problem) as caught:
         await execute(proxy, response)
-    chain: list[str] = []
-    link: BaseException | None = caught.value
-    while link:
-        chain += [str(link), repr(link)]
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    assert not re.search("canary", " ".join(chain) + repr(vars(caught.value)))
+    texts: list[str] = []
+    exc: BaseException | None = caught.value
+    while exc:
+        texts += [str(exc), repr(exc)]
+        exc = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+    assert not re.search("canary", " ".join(texts) + repr(vars(caught.value)))

@@ -88,7 +88,7 @@ async def test_the_event_contains_email_verified_and_the_extra_fields() -> None:
     assert json.loads(request.content)["data"]["extra"] == extra
 
 
-class Endless(httpx.AsyncByteStream):
+class UnreadableBody(httpx.AsyncByteStream):
     """A response body that fails the test if it is read."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -98,9 +98,9 @@ class Endless(httpx.AsyncByteStream):
 
 async def test_the_body_of_a_response_is_not_read() -> None:
     """Only the status matters, so a long or slow body causes no retry."""
-    await post(httpx.Response(200, stream=Endless()))
+    await post(httpx.Response(200, stream=UnreadableBody()))
     with pytest.raises(DeliveryFailed) as caught:
-        await post(httpx.Response(500, stream=Endless()))
+        await post(httpx.Response(500, stream=UnreadableBody()))
     assert caught.value.error == "status_500"
 
 

@@ -117,10 +117,10 @@ def test_users_are_adopted_and_the_previous_application_can_still_use_the_table(
         assert user["password"].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
         assert argon2.PasswordHasher().verify(user["password"], password)
 
-    again = adopt.adopt(url)
-    assert (again.counts, again.taken, again.invalid) == ({"checked": 5}, ["4"], ["5"])
-    late = {"name": "Late", "email": "Late@example.com", "password": "a $2b$ is in mine"}
-    assert create_and_read_users(old_client, url, [late])[-1]["name"] == "Late"
+    second_outcome = adopt.adopt(url)
+    assert (second_outcome.counts, second_outcome.taken, second_outcome.invalid) == ({"checked": 5}, ["4"], ["5"])
+    new_user = {"name": "Late", "email": "Late@example.com", "password": "a $2b$ is in mine"}
+    assert create_and_read_users(old_client, url, [new_user])[-1]["name"] == "Late"
     assert adopt.adopt(url).counts == {"checked": 6, "hashed": 1, "addresses changed": 1}
 
 
@@ -151,9 +151,9 @@ def test_several_batches_are_adopted_while_users_sign_up(url: str) -> None:
     migrate.migrate(url)
     lines: list[str] = []
     with psycopg.connect(url, autocommit=True) as db:
-        fill = """INSERT INTO "User" (name, email, password)
+        insert = """INSERT INTO "User" (name, email, password)
                   SELECT 'x', n || '@example.com', 'password ' || n FROM generate_series(1, %s) n"""
-        db.execute(fill, [3 * adoption.BATCH + 1])
+        db.execute(insert, [3 * adoption.BATCH + 1])
 
         def report(line: str) -> None:
             lines.append(line)
@@ -163,8 +163,10 @@ def test_several_batches_are_adopted_while_users_sign_up(url: str) -> None:
                 db.execute("SELECT * FROM sign_up('New', 'new@example.com', %s, %s)", [hashed, "ab" * 32])
 
         outcome = adopt.adopt(url, report=report, hasher=CHEAP_HASHER)
-        clear = db.execute("""SELECT count(*) FROM "User" WHERE password NOT LIKE '$argon2id$%'""").fetchone()
-    assert (outcome.counts["hashed"], len(lines), clear) == (3 * adoption.BATCH + 1, 4, (0,))
+        clear_text_count = db.execute(
+            """SELECT count(*) FROM "User" WHERE password NOT LIKE '$argon2id$%'"""
+        ).fetchone()
+    assert (outcome.counts["hashed"], len(lines), clear_text_count) == (3 * adoption.BATCH + 1, 4, (0,))
     assert not [line for line in lines if "@" in line or "password" in line]
 
 

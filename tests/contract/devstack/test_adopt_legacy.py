@@ -66,7 +66,7 @@ KILL_TEN_RUNS = """
 import os, random, signal, sys, time
 from devstack.migrate import adopt
 from tests.contract.devstack.test_adopt_legacy import CHEAP_HASHER
-chance, killed = random.Random(17), 0
+generator, killed = random.Random(17), 0
 while killed < 10:
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
@@ -74,10 +74,10 @@ while killed < 10:
         os._exit(0)
     os.close(writer)
     if killed % 3:
-        for _ in range(chance.randrange(1, 12)):
+        for _ in range(generator.randrange(1, 12)):
             os.read(reader, 1)
     else:
-        time.sleep(chance.random())
+        time.sleep(generator.random())
     os.kill(child, signal.SIGKILL)
     killed += os.waitpid(child, 0)[1] == signal.SIGKILL
     os.close(reader)
@@ -121,10 +121,10 @@ def test_hashes_of_common_formats_are_kept(url: str, capsys: pytest.CaptureFixtu
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DATABASE_URL", url)
             assert adopt.main(["--dry-run"]) == 0
-        shown = capsys.readouterr().out
-        assert f"users checked: {len(values)}; passwords to hash: {len(CLEAR)}; addresses to change: 0" in shown
-        assert {("2", "bcrypt", "kept"), ("1", "empty", "kept")} < {tuple(line.split()) for line in shown.splitlines()}
-        assert not [value for value in values if value and len(value) > 4 and value in shown]
+        output = capsys.readouterr().out
+        assert f"users checked: {len(values)}; passwords to hash: {len(CLEAR)}; addresses to change: 0" in output
+        assert {("2", "bcrypt", "kept"), ("1", "empty", "kept")} < {tuple(line.split()) for line in output.splitlines()}
+        assert not [value for value in values if value and len(value) > 4 and value in output]
         dry = run(url, write=False)
         assert read_passwords(db) == values
         outcome = run(url)
@@ -157,9 +157,9 @@ def test_a_possible_hash_stops_the_run_until_the_operator_decides(
         assert after[2] == "{noop}secret"
         assert [verifies(str(value), after[n]) for n, value in enumerate(values) if n != 2] == [True] * 3
         assert run(url, decisions=decisions).counts["hashed"] == 0
-    for wrong in (["--leave", "bcrypt"], ["--leave", "unknown-hex", "--clear-text", "unknown-hex"]):
+    for invalid_options in (["--leave", "bcrypt"], ["--leave", "unknown-hex", "--clear-text", "unknown-hex"]):
         with pytest.raises(SystemExit, match="2"):
-            adopt.main(wrong)
+            adopt.main(invalid_options)
 
 
 @pytest.mark.parametrize(
@@ -289,26 +289,26 @@ def test_rows_that_the_database_refuses_are_skipped_and_reported(
         db.execute('ALTER TABLE "User" ADD CHECK (id <> 2 OR length(password) < 20)')
         assert adopt.main([]) == 1
         assert [value == "second" for value in read_passwords(db)] == [False, True, False]
-    shown = capsys.readouterr()
-    assert "users checked: 3; passwords hashed: 2" in shown.out
-    assert ("ids 2\n" in shown.err, "passwords that are still clear text: 1" in shown.err) == (True, True)
+    captured = capsys.readouterr()
+    assert "users checked: 3; passwords hashed: 2" in captured.out
+    assert ("ids 2\n" in captured.err, "passwords that are still clear text: 1" in captured.err) == (True, True)
 
 
 def test_concurrent_runs_share_the_work(url: str) -> None:
     """Both runs hash passwords, and no password is hashed twice."""
     count = 12 * adoption.BATCH
-    meeting = threading.Barrier(2, timeout=20)
-    met: set[int] = set()
+    barrier = threading.Barrier(2, timeout=20)
+    waited_threads: set[int] = set()
 
-    def meet(_: str) -> None:
+    def wait_after_first_batch(_: str) -> None:
         # After its first batch, each run waits for the first batch of the other one.
-        if threading.get_ident() not in met:
-            met.add(threading.get_ident())
-            meeting.wait()
+        if threading.get_ident() not in waited_threads:
+            waited_threads.add(threading.get_ident())
+            barrier.wait()
 
     with psycopg.connect(url, autocommit=True) as db, ThreadPoolExecutor(2) as pool:
         fill(db, (f"password {n}" for n in range(count)))
-        outcomes = [each.result() for each in [pool.submit(run, url, report=meet) for _ in range(2)]]
+        outcomes = [each.result() for each in [pool.submit(run, url, report=wait_after_first_batch) for _ in range(2)]]
         verified = [verifies(f"password {n}", value) for n, value in enumerate(read_passwords(db))]
     hashed = [outcome.counts["hashed"] for outcome in outcomes]
     assert sum(hashed) == count
@@ -337,9 +337,9 @@ def test_a_locked_row_is_hashed_in_the_last_pass(url: str) -> None:
 
 def test_ten_thousand_users_survive_ten_killed_runs(url: str) -> None:
     """No hash changes, no clear text remains, no user is lost, and the last run does what the dry run reported."""
-    shapes = [*HASHES, *CLEAR, *MISSING]
-    assert len(shapes) == 25
-    values = [shapes[n % 25] for n in range(10_000)]
+    samples = [*HASHES, *CLEAR, *MISSING]
+    assert len(samples) == 25
+    values = [samples[n % 25] for n in range(10_000)]
     with psycopg.connect(url, autocommit=True) as db:
         fill(db, [])
         with db.cursor() as cursor, cursor.copy('COPY "User" (name, email, password) FROM STDIN') as copy:
@@ -356,7 +356,7 @@ def test_ten_thousand_users_survive_ten_killed_runs(url: str) -> None:
         addresses = {address for (address,) in db.execute('SELECT email FROM "User"')}
     assert comparable_parts(last) == comparable_parts(dry)
     assert (last.clear_text_left, len(after), addresses) == (0, 10_000, {f"user{n}@example.com" for n in range(10_000)})
-    changed = Counter(shapes.index(before) for before, now in zip(values, after, strict=True) if before != now)
-    assert changed == {shapes.index(value): 400 for value in CLEAR}
+    changed = Counter(samples.index(old) for old, new in zip(values, after, strict=True) if old != new)
+    assert changed == {samples.index(value): 400 for value in CLEAR}
     # Verifying one password of each kind is enough, because the same code hashed the others.
-    assert all(verifies(normalise_password(str(value)), after[shapes.index(value)]) for value in CLEAR)
+    assert all(verifies(normalise_password(str(value)), after[samples.index(value)]) for value in CLEAR)

@@ -46,9 +46,9 @@ def test_the_parser_agrees_with_wrangler(tmp_path: Path) -> None:
 
     With `--env-file`, wrangler also reads these variables from the text that `as_env_file` returns for each file.
     """
-    chance = random.Random(17)  # noqa: S311 - no secret
+    generator = random.Random(17)  # noqa: S311 - no secret
     pieces = ["A", "B", "=", ":", " ", "\n", '"', "'", "`", "#", "\\", "$", "{", "}", "\u00a0", "\ufeff", "export "]
-    texts = [*TEXTS, *("".join(chance.choices(pieces, k=chance.randint(3, 30))) for _ in range(500))]
+    texts = [*TEXTS, *("".join(generator.choices(pieces, k=generator.randint(3, 30))) for _ in range(500))]
     folders = [tmp_path / str(number) for number in range(len(texts))]
     for folder, text in zip(folders, texts, strict=True):
         folder.mkdir()

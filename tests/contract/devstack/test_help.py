@@ -17,15 +17,15 @@ MAKE = shutil.which("make") or "make"
 
 def read_help(**variables: str) -> str:
     """Return the help that `make` prints to a terminal."""
-    master, slave = pty.openpty()
+    controller, terminal = pty.openpty()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    done = subprocess.run([MAKE], cwd=ROOT, env=inherited | {"TERM": "xterm"} | variables, stdout=slave, check=False)
+    done = subprocess.run([MAKE], cwd=ROOT, env=inherited | {"TERM": "xterm"} | variables, stdout=terminal, check=False)
     assert done.returncode == 0
-    os.close(slave)
+    os.close(terminal)
     output = b""
-    while chunk := _read(master):
+    while chunk := _read(controller):
         output += chunk
-    os.close(master)
+    os.close(controller)
     return output.decode().replace("\r\n", "\n")
 
 

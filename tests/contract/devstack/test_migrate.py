@@ -115,9 +115,11 @@ def test_the_advisory_lock_of_prisma_is_respected(url: str, folder: Path) -> Non
     with psycopg.connect(url, autocommit=True) as prisma, ThreadPoolExecutor(1) as pool:
         prisma.execute("SELECT pg_advisory_lock(72707369)")
         run = pool.submit(migrate.migrate, url, folder)
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
+        lock_query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
+        )
         deadline = time.monotonic() + 5
-        while prisma.execute(waiting).fetchone() != (1,):
+        while prisma.execute(lock_query).fetchone() != (1,):
             assert time.monotonic() < deadline
             assert not run.done()
         assert _tables(url) == set()

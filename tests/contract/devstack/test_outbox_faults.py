@@ -39,15 +39,19 @@ NO_PAUSES = """
 class Provider:
     """A provider that reports a failure for a fifth of the e-mails, although it has sent some of these."""
 
-    def __init__(self, draw: random.Random) -> None:
-        self._draw = draw
+    def __init__(self, generator: random.Random) -> None:
+        self._generator = generator
         self.mails: defaultdict[str, list[str]] = defaultdict(list)
 
     async def send(self, message: Message, deadline: float) -> None:
         """Send the e-mail, raise an error, or both."""
         assert deadline > 0
         await asyncio.sleep(0)
-        fault = self._draw.choice(("refused", "status_500", "timeout")) if self._draw.random() < FAULT_RATE else ""
+        fault = (
+            self._generator.choice(("refused", "status_500", "timeout"))
+            if self._generator.random() < FAULT_RATE
+            else ""
+        )
         if fault in ("", "timeout"):
             self.mails[message.email].append(message.key)
         if fault:
@@ -59,18 +63,18 @@ class FaultyStatements:
 
     Args:
         url: the URL of the database.
-        draw: the random generator of the faults.
+        generator: chooses the faults.
     """
 
-    def __init__(self, url: str, draw: random.Random) -> None:
+    def __init__(self, url: str, generator: random.Random) -> None:
         self._url = url
-        self._draw = draw
+        self._generator = generator
 
     async def execute(self, statement: str, parameters: Sequence[str | None], deadline: float) -> Rows:
         """Run a statement, or raise an error before or after it has run."""
         assert deadline > 0
         await asyncio.sleep(0)
-        fault = self._draw.choice(("before", "after")) if self._draw.random() < FAULT_RATE else ""
+        fault = self._generator.choice(("before", "after")) if self._generator.random() < FAULT_RATE else ""
         if fault == "before":
             raise ProxyUnavailable
         rows: Rows = await asyncio.to_thread(self._run, statement, parameters)
@@ -90,18 +94,18 @@ class FaultyStatements:
             raise ProxyUnavailable from None
 
 
-def isolate(url: str, provider: Provider, draw: random.Random) -> Delivery:
+def isolate(url: str, provider: Provider, generator: random.Random) -> Delivery:
     """Return a `Delivery` with its own circuit breaker, like that of a new isolate."""
     # Each reading advances this clock by 20 s, so that an open circuit breaker allows a probe at once.
     ticks = iter(range(0, 10**9, 20))
     channel = Channel(MAILS, provider.send, lambda: float(next(ticks)))
-    return Delivery(PostgresOutbox(FaultyStatements(url, draw)), [channel], lambda _: None)
+    return Delivery(PostgresOutbox(FaultyStatements(url, generator)), [channel], lambda _: None)
 
 
 async def test_every_user_gets_an_email_and_repeated_emails_have_the_same_key(tmp_path: Path) -> None:
     """The provider and the data proxy fail at random, an isolate is killed, and Postgres crashes."""
     seed = random.SystemRandom().randrange(10**6)
-    draw = random.Random(seed)  # noqa: S311 - faults need not be secret
+    generator = random.Random(seed)  # noqa: S311 - faults need not be secret
     with postgres.running(tmp_path / "postgres") as server:
         url = server.url()
         migrate.migrate(url)
@@ -112,9 +116,9 @@ async def test_every_user_gets_an_email_and_repeated_emails_have_the_same_key(tm
                     '{"verify": true, "ttl": 3600, "language": "en"}') FROM generate_series(1, %s) n
             """
             db.execute(sign_up, [USERS])
-        provider = Provider(draw)
-        isolates = [isolate(url, provider, draw) for _ in range(2)]
-        killed_isolate = asyncio.create_task(isolate(url, provider, draw).scheduled())
+        provider = Provider(generator)
+        isolates = [isolate(url, provider, generator) for _ in range(2)]
+        killed_isolate = asyncio.create_task(isolate(url, provider, generator).scheduled())
         rounds = 0
         while True:
             running = [asyncio.create_task(each.after_response()) for each in isolates]

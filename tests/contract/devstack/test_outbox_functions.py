@@ -110,9 +110,9 @@ def test_each_field_is_stored_and_returned(worker: psycopg.Connection, owner: ps
     """`sign_up` and `sign_up_recorded` store and return all fields, even when the request is repeated."""
     columns = sql.SQL(", ").join(map(sql.Identifier, STORED))
     options: dict[str, tuple[object, ...]] = {"sign_up": (), "sign_up_recorded": ({},)}
-    for function, others in options.items():
+    for function, more_arguments in options.items():
         values = tuple(f"{name} of {function}" for name in STORED)
-        arguments = (*values, "hash", sha256(function.encode()).hexdigest(), *others)
+        arguments = (*values, "hash", sha256(function.encode()).hexdigest(), *more_arguments)
         for _ in range(2):
             assert _call(worker, function, *arguments, columns=STORED) == [values]
         query = sql.SQL('SELECT {} FROM "User" ORDER BY id DESC LIMIT 1').format(columns)
@@ -225,8 +225,8 @@ def test_a_user_who_verifies_during_another_sign_up_is_not_replaced(
         with other.transaction():
             assert _call(other, "verify_email", "1", ADA, {}) == [("verified",)]
             later = pool.submit(sign_up, worker, key="02")
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-            while owner.execute(waiting).fetchone() == (0,):
+            lock_query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while owner.execute(lock_query).fetchone() == (0,):
                 assert not later.done()
         assert later.result() is None
     assert owner.execute('SELECT id, email_verified_at IS NOT NULL FROM "User"').fetchall() == [(1, True)]
@@ -421,7 +421,7 @@ def test_a_message_is_claimed_by_one_caller_at_a_time(
     assert {str(row[1]) for row in claim(worker, limit=100)} == set(claimed)
 
 
-def test_a_claim_does_not_wait_for_other_callers_and_lasts_until_its_lease_ends(
+def test_a_claim_does_not_wait_for_other_callers_and_has_the_requested_lease(
     worker: psycopg.Connection, owner: psycopg.Connection, database: str
 ) -> None:
     """An open transaction locks only the messages that it has claimed."""

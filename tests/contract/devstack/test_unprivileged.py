@@ -39,9 +39,9 @@ def _run(path: Path) -> dict[str, object]:
 
 
 @pytest.fixture
-def closed(tmp_path: Path) -> Path:
+def private_file(tmp_path: Path) -> Path:
     """A file in a directory that only its owner may enter."""
-    directory = tmp_path / "closed"
+    directory = tmp_path / "private"
     directory.mkdir(mode=0o700)
     file = directory / "file"
     file.write_text("kept", encoding="ascii")
@@ -52,7 +52,7 @@ def closed(tmp_path: Path) -> Path:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can drop privileges")
 @pytest.mark.parametrize("namespaces", [True, False])
 def test_root_becomes_an_unprivileged_user_with_access_to_its_files(
-    closed: Path, namespaces: bool, monkeypatch: pytest.MonkeyPatch
+    private_file: Path, namespaces: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With and without user namespaces, the process keeps its id, and the user owns the file and can access it."""
     if not namespaces:
@@ -62,22 +62,24 @@ def test_root_becomes_an_unprivileged_user_with_access_to_its_files(
     uid = account.pw_uid
     assert uid != 0
     expected = {"uid": [uid, uid], "access": True, "text": "kept", "owned": True}
-    assert _run(closed) == expected
+    assert _run(private_file) == expected
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root is not an ordinary user")
-def test_an_ordinary_user_does_not_switch(closed: Path) -> None:
+def test_only_an_ordinary_user_without_a_name_switches(private_file: Path) -> None:
     """The program runs with the user's id, unless that id has no name, which initdb requires."""
     has_name = os.getuid() in {account.pw_uid for account in pwd.getpwall()}
     account = unprivileged.ordinary_user()
     assert account is not None
     uid = os.getuid() if has_name else account.pw_uid
-    assert _run(closed) == {"uid": [uid] * 2, "access": True, "text": "kept", "owned": True}
+    assert _run(private_file) == {"uid": [uid] * 2, "access": True, "text": "kept", "owned": True}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can drop privileges")
-def test_an_error_has_advice_if_root_cannot_become_another_user(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_has_advice_if_root_cannot_become_another_user(
+    private_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The message names the program and possible fixes."""
     monkeypatch.setattr(unprivileged, "_succeeds", lambda _: False)
     with pytest.raises(PermissionError, match=r"/x/postgres refuses to run as root.*seccomp=unconfined"):
-        unprivileged.prefix(Path("/x/postgres"), [closed])
+        unprivileged.prefix(Path("/x/postgres"), [private_file])

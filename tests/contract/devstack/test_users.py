@@ -85,15 +85,15 @@ def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path
     for arguments in (("find", "ADA@Example.com"), ("find", "--id", "1")):
         status, out, err = run(*arguments)
         assert (status, err) == (0, "")
-        shown = dict(line.split(maxsplit=1) for line in out.splitlines() if line)
-        assert shown.items() >= {"id": "1", "name": "User 0", "email": "ada@example.com"}.items()
-        assert {"password", "idempotency_key"}.isdisjoint(shown)
+        fields = dict(line.split(maxsplit=1) for line in out.splitlines() if line)
+        assert fields.items() >= {"id": "1", "name": "User 0", "email": "ada@example.com"}.items()
+        assert {"password", "idempotency_key"}.isdisjoint(fields)
     with psycopg.connect(url, autocommit=True) as db:
         options = json.dumps({"terms": "2026-11", "extra": {"plan": "team", "seats": 3}})
         db.execute("SELECT FROM sign_up_recorded('Max', 'max@example.com', %s, %s, %s)", [HASH, "f" * 64, options])
-    shown = dict(line.split(maxsplit=1) for line in run("find", "max@example.com")[1].splitlines() if line)
-    assert json.loads(shown["extra"]) == {"plan": "team", "seats": 3}
-    assert (shown["terms_version"], shown["terms_accepted_at"]) == ("2026-11", shown["created_at"])
+    fields = dict(line.split(maxsplit=1) for line in run("find", "max@example.com")[1].splitlines() if line)
+    assert json.loads(fields["extra"]) == {"plan": "team", "seats": 3}
+    assert (fields["terms_version"], fields["terms_accepted_at"]) == ("2026-11", fields["created_at"])
     assert run("delete", "--yes", "max@example.com")[0] == 0
     status, out, err = run("export", "zoe@b\u00fccher.example")
     (record,) = map(json.loads, out.splitlines())
@@ -192,8 +192,8 @@ def test_tables_of_other_applications_work(url: str, run: Run, id_type: str, ide
     for identity, address in zip(
         identities, ["ada@example.com", "ZOE@xn--bcher-kva.example", "NO-address"], strict=True
     ):
-        for selected in ((address,), (f"--id={identity}",)):
-            status, out, err = run("export", *selected)
+        for selection in ((address,), (f"--id={identity}",)):
+            status, out, err = run("export", *selection)
             record = json.loads(out)
             assert (status, str(record["id"]).strip(), record["fullName"]) == (0, str(identity), "Ada")
             assert record["updatedAt"] == "2026-01-02T03:04:05"

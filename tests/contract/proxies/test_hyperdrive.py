@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("pg_users")]
 # Postgres' responses in one exchange, from authentication to the row, have more bytes than this.
-SHORTEST_ANSWERS = 700
+MIN_RESPONSE_BYTES = 700
 TOO_MANY_ITERATIONS = (
     "HYPERDRIVE has a login that this runtime cannot authenticate: its password needs md5, or SCRAM-SHA-256 "
     "with at most 100,000 iterations (set scram_iterations, and then the password again)"
@@ -109,10 +109,10 @@ async def test_a_silent_database_causes_proxy_timeout(hyperdrive: Counterpart, r
 async def test_a_truncated_response_causes_proxy_unavailable(hyperdrive: Counterpart, relay: Relay) -> None:
     """The connection is cut at various points, from the first byte of the responses to one near their end."""
     async with hyperdrive.proxy(address=address(relay)) as proxy:
-        for length in (*range(1, SHORTEST_ANSWERS, 29), *range(SHORTEST_ANSWERS - 5, SHORTEST_ANSWERS)):
-            relay.answers_left = length
+        for length in (*range(1, MIN_RESPONSE_BYTES, 29), *range(MIN_RESPONSE_BYTES - 5, MIN_RESPONSE_BYTES)):
+            relay.response_bytes_left = length
             assert await outcome(proxy, SIGN_UP, USER) == Failure("ProxyUnavailable"), length
-        relay.answers_left = None
+        relay.response_bytes_left = None
         assert isinstance(await outcome(proxy, SIGN_UP, USER), list)
 
 

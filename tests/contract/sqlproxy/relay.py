@@ -25,7 +25,7 @@ class Relay:
         frozen: whether the relay stops forwarding, with all connections open.
         resets: whether the end of one side of a connection resets the other side.
         refused: bytes that close the connection of a client that sends them, or None.
-        answers_left: number of response bytes to forward before all connections are reset; None for no limit.
+        response_bytes_left: number of response bytes to forward before all connections are reset; None for no limit.
     """
 
     def __init__(self, target: int, delay: float = 0.0) -> None:
@@ -38,7 +38,7 @@ class Relay:
         self.frozen = False
         self.resets = False
         self.refused: bytes | None = None
-        self.answers_left: int | None = None
+        self.response_bytes_left: int | None = None
         self._peers: dict[socket.socket, tuple[socket.socket, bool]] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -120,15 +120,15 @@ class Relay:
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._forget(sender, peer)
             return
-        if from_server and self.answers_left is not None:
-            data = data[: self.answers_left]
-            self.answers_left -= len(data)
+        if from_server and self.response_bytes_left is not None:
+            data = data[: self.response_bytes_left]
+            self.response_bytes_left -= len(data)
         if from_server or not self._delay:
             self._send(peer, data)
         else:
             self._delayed.append((time.monotonic() + self._delay, peer, data))
-        if self.answers_left == 0:
-            self.answers_left = None
+        if self.response_bytes_left == 0:
+            self.response_bytes_left = None
             self._reset()
 
     def _send(self, receiver: socket.socket, data: bytes) -> None:

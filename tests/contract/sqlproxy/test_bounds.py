@@ -307,7 +307,7 @@ def test_connections_without_a_token_are_limited(small_proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
-def test_a_response_without_a_token_closes_the_connection(small_proxy: Proxy, path: str) -> None:
+def test_health_and_ready_close_the_connection(small_proxy: Proxy, path: str) -> None:
     """The header `connection: close` tells the client or reverse proxy not to send another request."""
     with connected(small_proxy) as client:
         client.sendall(HEALTH.replace(b"/health", path.encode()))

@@ -258,10 +258,10 @@ def test_a_connection_cut_during_a_response_never_causes_a_success(relayed: tupl
     """The outcome is unknown wherever the response is cut."""
     proxy, relay = relayed
     statuses = []
-    for answers_left in range(1, 200, 9):
+    for response_bytes_left in range(1, 200, 9):
         assert proxy.rows("SELECT 1") == [["1"]]
         eventually(lambda: proxy.metric('sqlproxy_connections{state="in_use"}') == 0, "the connection is idle")
-        relay.answers_left = answers_left
+        relay.response_bytes_left = response_bytes_left
         response = proxy.sql("SELECT 'the answer' AS column_name")
         statuses.append(response.status_code)
         if response.status_code == 200:
@@ -302,7 +302,7 @@ def test_a_reset_behind_unread_data_is_detected(
             relay.resets = True
             admin.execute("SELECT pg_terminate_backend(%s)", row)
         else:
-            relay.answers_left = 20
+            relay.response_bytes_left = 20
         eventually(lambda: relay.connections == 0, "the reset is sent")
     finally:
         proxy.process.send_signal(signal.SIGCONT)

@@ -455,7 +455,7 @@ def test_an_error_reports_the_known_outcome(
 
 
 @pytest.mark.usefixtures("people")
-def test_a_commit_whose_answer_is_too_large_is_not_reported_as_undone(pg: Postgres, admin: psycopg.Connection) -> None:
+def test_a_commit_whose_result_is_too_large_is_not_reported_as_undone(pg: Postgres, admin: psycopg.Connection) -> None:
     """Depending on the length, the result of COMMIT fits into or exceeds the limit, or an earlier result exceeds it."""
     outcomes = set()
     with run_proxy(pg, "--pool-size", "1", "--answer-limit", "1000") as proxy:

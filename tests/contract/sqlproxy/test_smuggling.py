@@ -45,18 +45,18 @@ def ports(pg: server.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
 class Victim(threading.Thread):
     """A client that sends statements with unique values, as fast as it can."""
 
-    def __init__(self, port: int, name: str, end: float) -> None:
+    def __init__(self, port: int, name: str, deadline: float) -> None:
         super().__init__()
-        self._port, self._mark, self._end = port, name, end
+        self._port, self._mark, self._deadline = port, name, deadline
         self.statuses = Counter[int]()
-        self.foreign: list[str] = []
+        self.unexpected_responses: list[str] = []
 
     def run(self) -> None:
-        """Send statements until the end time."""
+        """Send statements until the deadline."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         headers = {"authorization": f"Bearer {TOKEN}"}
         number = 0
-        while time.monotonic() < self._end:
+        while time.monotonic() < self._deadline:
             number += 1
             mark = f"{self._mark}-{number}"
             body = json.dumps({"query": "SELECT $1::text AS mark", "params": [mark]})
@@ -72,23 +72,23 @@ class Victim(threading.Thread):
             if response.status not in (502, 503, 504) and (
                 response.status != 200 or json.loads(content).get("rows") != [{"mark": mark}]
             ):
-                self.foreign.append(f"{mark}: {response.status} {content[:200]!r}")
+                self.unexpected_responses.append(f"{mark}: {response.status} {content[:200]!r}")
         connection.close()
 
 
 @pytest.mark.parametrize("route", ["direct", "caddy", "nginx"])
 def test_every_client_gets_its_own_responses_during_an_attack(ports: dict[str, int], route: str) -> None:
     """No client gets a response of another client or an error, and no attack gets more responses than expected."""
-    end = time.monotonic() + SECONDS
+    deadline = time.monotonic() + SECONDS
     attackers = Attackers(ports[route])
     with attackers.running():
-        victims = [Victim(ports[route], f"{route}-{number}", end) for number in range(VICTIMS)]
+        victims = [Victim(ports[route], f"{route}-{number}", deadline) for number in range(VICTIMS)]
         for victim in victims:
             victim.start()
         for victim in victims:
             victim.join()
     statuses = sum((victim.statuses for victim in victims), Counter[int]())
-    assert [line for victim in victims for line in victim.foreign] == []
+    assert [line for victim in victims for line in victim.unexpected_responses] == []
     assert attackers.wrong == []
     assert statuses.keys() == {200}
     assert statuses[200] > 20
@@ -106,7 +106,7 @@ def test_reverse_proxies_do_not_forward_an_upgrade(
     assert httpx.post(url, json={"query": "SELECT 1"}, headers=headers).status_code == status
 
 
-def test_the_framing_fuzzer_finds_nothing(ports: dict[str, int]) -> None:
+def test_the_framing_fuzzer_finds_no_violations(ports: dict[str, int]) -> None:
     """A short run of `make fuzz-framing`, from a printed seed."""
     seed = str(random.SystemRandom().randrange(10**6))
     print("seed", seed)  # noqa: T201 - needed to repeat a failed run
