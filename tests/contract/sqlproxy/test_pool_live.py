@@ -169,10 +169,10 @@ def test_a_killed_connection_has_an_unknown_outcome_and_is_replaced(
 ) -> None:
     """A running statement gets 503 with an unknown outcome; a killed idle connection does not fail a request."""
     kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
-    waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.9)")
+    future = threads.submit(proxy.sql, "SELECT pg_sleep(0.9)")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     admin.execute(kill, [proxy.name])
-    response = waiting.result()
+    response = future.result()
     assert (response.status_code, response.json()["code"], response.json()["executed"]) == (503, "08007", None)
     assert "retry-after" not in response.headers
     for _ in range(5):
@@ -279,11 +279,11 @@ def test_a_reset_connection_is_replaced(
     before = proxy.rows("SELECT pg_backend_pid()")
     relay.cut()
     assert proxy.rows("SELECT pg_backend_pid()") != before
-    waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.9)")
+    future = threads.submit(proxy.sql, "SELECT pg_sleep(0.9)")
     running = "SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.9)'"
     eventually(lambda: admin.execute(running).fetchone(), "the statement runs")
     relay.cut()
-    assert waiting.result().json()["code"] == "08007"
+    assert future.result().json()["code"] == "08007"
     assert proxy.rows("SELECT 1") == [["1"]]
 
 
@@ -293,7 +293,7 @@ def test_a_reset_behind_unread_data_is_detected(
 ) -> None:
     """The event loop reports the reset only once. The request still gets its error before the timeout."""
     proxy, relay = relayed
-    waiting = threads.submit(proxy.sql, "SELECT pg_sleep(0.4)")
+    future = threads.submit(proxy.sql, "SELECT pg_sleep(0.4)")
     running = "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(0.4)' AND state = 'active'"
     row = eventually(lambda: admin.execute(running).fetchone(), "the statement runs")
     proxy.process.send_signal(signal.SIGSTOP)
@@ -306,7 +306,7 @@ def test_a_reset_behind_unread_data_is_detected(
         eventually(lambda: relay.connections == 0, "the reset is sent")
     finally:
         proxy.process.send_signal(signal.SIGCONT)
-    response = waiting.result()
+    response = future.result()
     assert (response.status_code, response.json()["code"], response.json()["executed"]) == (503, "08007", None)
 
 

@@ -127,12 +127,12 @@ def test_sigterm_lets_the_statement_in_flight_finish(
 ) -> None:
     """The process refuses connections, completes the response, closes its connections to Postgres, and exits with 0."""
     proxy = start_proxy()
-    waiting = background(proxy, "SELECT pg_sleep(0.7)::text, 'whole'")
+    future = background(proxy, "SELECT pg_sleep(0.7)::text, 'whole'")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     proxy.process.send_signal(signal.SIGTERM)
     eventually(lambda: proxy.events("stopping"), "the proxy is stopping")
     eventually(lambda: not accepts(proxy.port), "the proxy refuses connections")
-    assert waiting.result().json()["rows"] == [["", "whole"]]
+    assert future.result().json()["rows"] == [["", "whole"]]
     assert proxy.process.wait(10) == 0
     assert proxy.events("stopped")[0]["graceful"] is True
     eventually(lambda: connections(admin, proxy) == 0, "the connections to Postgres are closed")
@@ -143,12 +143,12 @@ def test_the_stop_timeout_cancels_statements(
 ) -> None:
     """A longer statement is cancelled in Postgres; its client gets an error or a closed connection."""
     proxy = start_proxy("--stop-timeout", "1", *PATIENT)
-    waiting = background(proxy, "SELECT pg_sleep(60)")
+    future = background(proxy, "SELECT pg_sleep(60)")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     began = time.monotonic()
     assert proxy.stop() == 0
     assert time.monotonic() - began < 30
-    assert ended_without_success(waiting)
+    assert ended_without_success(future)
     assert running_statements(admin, proxy) == 0
 
 
@@ -157,13 +157,13 @@ def test_a_second_signal_stops_the_process_at_once(
 ) -> None:
     """The exit status is 1, and no statement keeps running."""
     proxy = start_proxy("--stop-timeout", "30", *PATIENT)
-    waiting = background(proxy, "SELECT pg_sleep(60)")
+    future = background(proxy, "SELECT pg_sleep(60)")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     proxy.process.send_signal(signal.SIGINT)
     eventually(lambda: proxy.events("stopping"), "the first signal")
     proxy.process.send_signal(signal.SIGINT)
     assert proxy.process.wait(5) == 1
-    assert ended_without_success(waiting)
+    assert ended_without_success(future)
     eventually(lambda: connections(admin, proxy) == 0, "Postgres has ended the statement")
 
 
@@ -172,10 +172,10 @@ def test_the_statements_of_a_killed_proxy_end(
 ) -> None:
     """Postgres checks every second whether the client is still connected."""
     proxy = start_proxy(*PATIENT)
-    waiting = background(proxy, "SELECT pg_sleep(60)")
+    future = background(proxy, "SELECT pg_sleep(60)")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     proxy.process.kill()
-    assert ended_without_success(waiting)
+    assert ended_without_success(future)
     eventually(lambda: connections(admin, proxy) == 0, "Postgres has ended the statement")
 
 
@@ -188,10 +188,10 @@ def accepts(port: int) -> bool:
     return True
 
 
-def ended_without_success(waiting: Future[httpx.Response]) -> bool:
+def ended_without_success(future: Future[httpx.Response]) -> bool:
     """Return whether the request failed with status 500 or above, or lost its connection."""
     try:
-        return waiting.result(10).status_code >= 500
+        return future.result(10).status_code >= 500
     except httpx.TransportError:
         return True
 

@@ -80,12 +80,12 @@ def test_the_connection_limit_is_divided_among_the_workers(
     proxy = start_proxy("--processes", "3", "--pool-size", "4")
     eventually(lambda: len(workers(proxy)) == 3, "all workers run")
     # Each request opens a connection, so that the kernel distributes the requests among the workers.
-    waiting = [threads.submit(proxy.rows, "SELECT pg_sleep(0.2)::text") for _ in range(48)]
+    futures = [threads.submit(proxy.rows, "SELECT pg_sleep(0.2)::text") for _ in range(48)]
     peak_connections = 0
-    while not all(future.done() for future in waiting):
+    while not all(future.done() for future in futures):
         peak_connections = max(peak_connections, connections(admin, proxy))
         time.sleep(0.01)
-    assert all(future.result() == [[""]] for future in waiting)
+    assert all(future.result() == [[""]] for future in futures)
     assert 2 <= peak_connections <= 4
     eventually(lambda: proxy.metric(OK) == 48, "all requests are counted")
     assert proxy.metric("sqlproxy_pool_size") == 4
@@ -131,12 +131,12 @@ def test_sigterm_stops_all_workers_gracefully(
 ) -> None:
     """Running requests complete even if the workers get SIGTERM as well, and the exit status is 0."""
     proxy = start_proxy("--processes", "2")
-    waiting = background(proxy, "SELECT pg_sleep(0.7)::text, 'whole'")
+    future = background(proxy, "SELECT pg_sleep(0.7)::text, 'whole'")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     pids = workers(proxy)
     for pid in (*pids, proxy.process.pid):
         os.kill(pid, signal.SIGTERM)
-    assert waiting.result().json()["rows"] == [["", "whole"]]
+    assert future.result().json()["rows"] == [["", "whole"]]
     assert proxy.process.wait(10) == 0
     assert not any(map(is_alive, pids))
     with pytest.raises(httpx.TransportError):
@@ -149,13 +149,13 @@ def test_a_second_signal_stops_all_workers_at_once(
 ) -> None:
     """The exit status is 1, as with one process."""
     proxy = start_proxy("--processes", "2", "--statement-timeout", "60", "--total-timeout", "90")
-    waiting = background(proxy, "SELECT pg_sleep(60)")
+    future = background(proxy, "SELECT pg_sleep(60)")
     eventually(lambda: running_statements(admin, proxy, "%pg_sleep%"), "the statement runs")
     proxy.process.send_signal(signal.SIGTERM)
     eventually(lambda: proxy.events("stopping"), "the proxy is stopping")
     proxy.process.send_signal(signal.SIGINT)
     assert proxy.process.wait(10) == 1
-    assert ended_without_success(waiting)
+    assert ended_without_success(future)
     eventually(lambda: not running_statements(admin, proxy), "the statement has ended")
 
 
