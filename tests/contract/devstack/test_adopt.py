@@ -86,7 +86,7 @@ def create_and_read_users(client: Path, url: str, users: list[dict[str, str]]) -
 
 
 def create_old_table(url: str) -> None:
-    """Create the old table with the first migration, which is the one that Prisma generates for the old schema."""
+    """Create the old table with the first migration, whose script Prisma generated for the old schema."""
     with psycopg.connect(url, autocommit=True) as db:
         db.execute(history.read_folder(migrate.FOLDER)[0].script.encode())
 
@@ -141,7 +141,7 @@ def test_addresses_are_canonicalised_as_in_a_sign_up(url: str) -> None:
     assert changed == [("plain@example.com",), ("\u03bf\u03c2@example.com",)]
 
 
-def test_several_batches_are_adopted_while_users_sign_up(url: str) -> None:
+def test_several_batches_are_adopted_while_a_user_signs_up(url: str) -> None:
     """Each password is hashed once, and a sign-up between two batches does not wait for a lock.
 
     The progress messages contain no address or password.
@@ -173,7 +173,7 @@ def test_several_batches_are_adopted_while_users_sign_up(url: str) -> None:
 def test_the_command_line_reports_users_whose_address_cannot_change(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The status is 1 if the table is missing or addresses cannot change, and 2 for an invalid URL.
+    """The exit status is 1 if the table is missing or addresses cannot change, and 2 for an invalid URL.
 
     Neither the URL nor an address is printed.
     """

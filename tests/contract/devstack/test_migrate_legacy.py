@@ -42,7 +42,7 @@ TWICE = """DROP INDEX "User_email_key"; INSERT INTO "User" SELECT 2, name, email
 
 
 def sign_up(db: psycopg.Connection, email: str, key: str = "01", name: str = "Ada") -> tuple[object, ...] | None:
-    """Run the Worker's SQL statement; return id, name, address, time and hash, or None for a taken address."""
+    """Run the Worker's statement; return the id, name, address, creation time and hash, or None for a taken address."""
     parameters = [*stored(name=name, email=email), PASSWORD, key * 32]
     row = psycopg.RawCursor(db).execute(SIGN_UP.encode(), parameters).fetchone()
     assert row is not None

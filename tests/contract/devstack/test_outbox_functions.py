@@ -72,13 +72,13 @@ def claim(db: psycopg.Connection, kinds: list[str] | None = None, limit: int = 1
 
 
 def age(owner: psycopg.Connection, *, minutes: int) -> None:
-    """Move the times at which users were created and reminded into the past."""
+    """Move `created_at` and `reminded_at` of all users into the past."""
     ((shift,),) = owner.execute("SELECT make_interval(mins => %s)", [minutes]).fetchall()
     owner.execute('UPDATE "User" SET created_at = created_at - %s, reminded_at = reminded_at - %s', [shift, shift])
 
 
 def make_due(owner: psycopg.Connection) -> None:
-    """End every lease and pause."""
+    """End all leases and pauses, so that every message is due."""
     owner.execute('UPDATE "Outbox" SET next_attempt_at = now()')
 
 

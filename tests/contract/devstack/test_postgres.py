@@ -108,7 +108,7 @@ def test_an_early_exit_is_reported_with_the_last_lines(server: postgres.Postgres
 
 
 def test_a_data_directory_has_at_most_one_server(server: postgres.Postgres) -> None:
-    """`init` fails with the process id of the running server, which keeps running."""
+    """The error of `init` contains the process id of the running server, which keeps running."""
     with pytest.raises(cluster.PostgresError, match=rf"already running .*{server.pid}"):
         cluster.init(server.data)
     assert _is_open(server.port)

@@ -12,7 +12,7 @@ from devstack.stack.services import Service, ServiceError
 
 def service(script: str, lines: list[str]) -> Service:
     """Return a service that runs a Python script."""
-    return Service("it", [sys.executable, "-u", "-c", script], os.environ, lambda _, line: lines.append(line))
+    return Service("demo", [sys.executable, "-u", "-c", script], os.environ, lambda _, line: lines.append(line))
 
 
 def wait_for(lines: list[str], count: int) -> None:
@@ -31,7 +31,7 @@ def test_output_is_forwarded_and_an_exit_is_reported() -> None:
     wait_for(lines, 2)
     while program.pid:
         time.sleep(0.005)
-    with pytest.raises(ServiceError, match=r"it ended with status 3\. Its last lines:\n  one\n  two"):
+    with pytest.raises(ServiceError, match=r"demo ended with status 3\. Its last lines:\n  one\n  two"):
         program.require_alive()
     program.stop()
 
@@ -75,14 +75,14 @@ def test_a_service_can_be_restarted() -> None:
 
 
 def test_a_fatal_text_in_the_output_is_a_failure() -> None:
-    """The process itself may keep running."""
+    """The service counts as failed, even if its process keeps running."""
     lines: list[str] = []
     script = "import time; print('fine', flush=True); print('the engine is lost', flush=True); time.sleep(60)"
     program = Service(
-        "it", [sys.executable, "-c", script], os.environ, lambda _, line: lines.append(line), fatal="engine is lost"
+        "demo", [sys.executable, "-c", script], os.environ, lambda _, line: lines.append(line), fatal="engine is lost"
     )
     program.start()
     wait_for(lines, 2)
-    with pytest.raises(ServiceError, match=r"it cannot continue\. Its last lines:\n  fine\n  the engine is lost"):
+    with pytest.raises(ServiceError, match=r"demo cannot continue\. Its last lines:\n  fine\n  the engine is lost"):
         program.require_alive()
     program.stop()

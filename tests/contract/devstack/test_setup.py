@@ -34,7 +34,8 @@ BARE = {
     "NO_PROXY": "127.0.0.1",
     "NO_COLOR": "1",
 }
-# A shell makes its background processes ignore SIGINT, and their children inherit that.
+# A program that runs a command with SIGINT enabled. A shell makes its background processes ignore SIGINT, and their
+# children inherit that.
 INTERRUPTIBLE = (
     *(sys.executable, "-c"),
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
@@ -117,7 +118,7 @@ def test_pip_without_network_is_explained(copy: Path) -> None:
 
 
 def test_uv_without_network_is_explained(copy: Path) -> None:
-    """The package index refuses uv's connection. pip needs none, because uv is already installed."""
+    """The package index refuses uv's connection. pip needs no connection, because uv is already installed."""
     mark_done(copy)
     (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
     _, err = setup(copy, UV_DEFAULT_INDEX=UNREACHABLE_INDEX)
@@ -240,7 +241,7 @@ def test_a_missing_python_is_explained(copy: Path) -> None:
 
 
 def test_ctrl_c_stops_setup_without_a_traceback(copy: Path) -> None:
-    """Setup is waiting for an index that never responds; the message states that the next run continues."""
+    """The signal arrives while setup waits for an index. The message states that the next run continues."""
     mark_done(copy)
     (copy / "requirements/dev.txt").write_text(f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:

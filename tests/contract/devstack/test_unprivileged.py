@@ -1,4 +1,4 @@
-"""Root runs programs as an ordinary user, who can access the given files. Users with a name do not switch."""
+"""Root runs programs as an ordinary user, who can access the given files. Another user whose id has a name keeps it."""
 
 from __future__ import annotations
 

@@ -207,7 +207,7 @@ def test_tables_of_other_applications_work(url: str, run: Run, id_type: str, ide
 
 
 @pytest.mark.parametrize("email_type", ["TEXT", "CHAR(60)", "CITEXT"])
-def test_addresses_that_differ_in_case_are_two_users(url: str, run: Run, email_type: str) -> None:
+def test_addresses_that_differ_in_case_belong_to_different_users(url: str, run: Run, email_type: str) -> None:
     """Both are found, and deleting one of them requires its id. A CITEXT column cannot contain both."""
     create_legacy_table(
         url,

@@ -1,4 +1,4 @@
-"""Follow the commands of a document in a copy of the repository that contains only its tracked and new files."""
+"""Follow the commands of a document in a copy of the repository without the files that git ignores."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Rule:
 
     Args:
         pattern: a regular expression for the whole command.
-        how: `run` runs the command, `exists` looks it up in wrangler's help, and `skip` skips it, with a reason.
+        how: `run` runs the command, `exists` looks it up in wrangler's help, and `skip` needs a `reason`.
         reason: why the command is skipped.
         more: arguments to append, such as `--dry-run`.
         stdin: the standard input.

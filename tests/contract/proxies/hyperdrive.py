@@ -38,7 +38,7 @@ class HyperdriveProxy:
 
     Args:
         client: an HTTP client of the test Worker.
-        seconds: the timeout of an exchange.
+        seconds: the timeout of an exchange, in seconds.
         binding: members that replace those of the binding.
         driver: the path of the driver's JavaScript module.
         first: statements that run before each statement, in the same request.

@@ -1,8 +1,8 @@
 // Read and write users with the real Prisma Client, generated from prisma/schema.prisma.
 //
 // Standard input: {"client": path of the generated client, "url": prisma+postgres://…, "create": a user's fields}. Prints
-// {"users": the existing users, ordered by id, with keys in hexadecimal, "created": the new user, "code": the error code
-// of creating that user again}.
+// {"users": the existing users, ordered by id, with idempotency keys in hexadecimal, "created": the new user, "code": the
+// error code of creating that user again}.
 
 import { text } from 'node:stream/consumers'
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("pg_users")]
 # Postgres' responses in one exchange, from authentication to the row, have more bytes than this.
-MIN_RESPONSE_BYTES = 700
+SHORTEST_ANSWERS = 700
 TOO_MANY_ITERATIONS = (
     "HYPERDRIVE has a login that this runtime cannot authenticate: its password needs md5, or SCRAM-SHA-256 "
     "with at most 100,000 iterations (set scram_iterations, and then the password again)"
@@ -109,7 +109,7 @@ async def test_a_silent_database_causes_proxy_timeout(hyperdrive: Counterpart, r
 async def test_a_truncated_response_causes_proxy_unavailable(hyperdrive: Counterpart, relay: Relay) -> None:
     """The connection is cut at various points, from the first byte of the responses to one near their end."""
     async with hyperdrive.proxy(address=address(relay)) as proxy:
-        for length in (*range(1, MIN_RESPONSE_BYTES, 29), *range(MIN_RESPONSE_BYTES - 5, MIN_RESPONSE_BYTES)):
+        for length in (*range(1, SHORTEST_ANSWERS, 29), *range(SHORTEST_ANSWERS - 5, SHORTEST_ANSWERS)):
             relay.response_bytes_left = length
             assert await outcome(proxy, SIGN_UP, USER) == Failure("ProxyUnavailable"), length
         relay.response_bytes_left = None
@@ -117,7 +117,7 @@ async def test_a_truncated_response_causes_proxy_unavailable(hyperdrive: Counter
 
 
 async def login(hyperdrive: Counterpart, **binding: str) -> object:
-    """Return the outcome of a statement with another login, or the text of `Misconfigured`."""
+    """Return the rows of a statement with another login, or the reason of `Misconfigured`."""
     async with httpx.AsyncClient(base_url=hyperdrive.url, timeout=60) as client:
         try:
             return await HyperdriveProxy(client, 15, binding).execute("SELECT session_user")

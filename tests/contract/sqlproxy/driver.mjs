@@ -48,7 +48,7 @@ for (const operation of operations) {
     outcomes.push({ result: encode(operation.options?.fullResults ? pick(result) : result) });
   } catch (error) {
     const fields = Object.fromEntries(FIELDS.map((name) => [name, error[name]]));
-    outcomes.push({ error: encode({ name: error.name, ours: error instanceof NeonDbError, message: error.message, ...fields }) });
+    outcomes.push({ error: encode({ name: error.name, isNeonDbError: error instanceof NeonDbError, message: error.message, ...fields }) });
   }
 }
 await client?.end();

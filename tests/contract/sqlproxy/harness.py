@@ -47,7 +47,7 @@ class Proxy:
     """A running `python -m sqlproxy`.
 
     Attributes:
-        process: the process.
+        process: the process; the supervisor if there are several workers.
         name: the application_name of its connections in Postgres.
         lines: the log lines so far, each a JSON object.
         port: the port on which the proxy listens.

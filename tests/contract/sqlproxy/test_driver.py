@@ -165,7 +165,7 @@ def test_a_unique_violation_has_all_fields(proxy: Proxy) -> None:
     assert error.pop("line").isdigit()
     assert error == {
         "name": "NeonDbError",
-        "ours": True,
+        "isNeonDbError": True,
         "message": 'duplicate key value violates unique constraint "people_email"',
         "severity": "ERROR",
         "code": "23505",
@@ -224,8 +224,8 @@ def test_errors_equal_those_of_a_direct_connection(proxy: Proxy, pg: Postgres) -
     operations = [{"query": query} for query in queries]
     proxied, expected = drive(proxy, *operations), run_directly(pg.url(), *operations)
     for query, ours, theirs in zip(queries, proxied, expected, strict=True):
-        assert (ours["error"].pop("name"), ours["error"].pop("ours")) == ("NeonDbError", True), query
-        assert (theirs["error"].pop("name"), theirs["error"].pop("ours")) == ("error", False), query
+        assert (ours["error"].pop("name"), ours["error"].pop("isNeonDbError")) == ("NeonDbError", True), query
+        assert (theirs["error"].pop("name"), theirs["error"].pop("isNeonDbError")) == ("error", False), query
         assert ours == theirs, query
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.contract.sqlproxy.harness import StartProxy
 
 FLAGS = ("--total-timeout", "1", "--wait-timeout", "0.5", "--connect-timeout", "2", "--stop-timeout", "1")
-# Seconds in addition to --stop-timeout: one until a cancellation counts as lost, and some for the process to exit.
+# Seconds in addition to --stop-timeout: one until the cancellation is given up, and some for the process to exit.
 GRACE_SECONDS = 2.5
 
 
