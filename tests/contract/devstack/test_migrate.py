@@ -132,10 +132,10 @@ def test_a_lock_held_for_too_long_is_reported(url: str, folder: Path, monkeypatc
     monkeypatch.setattr(migrate, "_LOCK_SECONDS", 0.05)
     with psycopg.connect(url, application_name="Prisma") as other:
         other.execute("SELECT pg_advisory_lock(72707369)")
-        holder = (
+        message = (
             rf"another migration .*\(server process {other.info.backend_pid}, Prisma, of login postgres, .* ends it"
         )
-        with pytest.raises(migrate.MigrationError, match=holder):
+        with pytest.raises(migrate.MigrationError, match=message):
             migrate.migrate(url, folder)
 
 

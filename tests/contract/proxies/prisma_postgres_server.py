@@ -55,7 +55,7 @@ async def run_statement(request: Request) -> Response:
     except PoolTimeout:
         return Response("no connection", HTTPStatus.SERVICE_UNAVAILABLE)
     except psycopg.Error as exc:
-        # psycopg raises errors without SQLSTATE: it checks NULs and the number of parameters before Postgres does.
+        # psycopg's own errors have no SQLSTATE. One of them is a NUL in a parameter, which psycopg does not send.
         sqlstate = exc.sqlstate or ("22021" if "NUL" in str(exc) else "08P01")
         details = {"severity": exc.diag.severity, "detail": exc.diag.message_detail}
         error = {"message": str(exc), "code": sqlstate, "constraint": exc.diag.constraint_name, **details}

@@ -129,7 +129,7 @@ def test_the_next_client_gets_a_fresh_session(single_proxy: Proxy, name: str) ->
 
 @pytest.fixture
 async def run(pg: Postgres, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Run]:
-    """Yield a function that runs queries in a pool of one connection, whose session is not reset while it is idle."""
+    """Yield a function that runs queries in a pool of one connection, without the timer that resets idle sessions."""
     monkeypatch.setattr("sqlproxy.postgres.pool._RESET_AFTER_SECONDS", 60.0)
     environ = {"SQLPROXY_DATABASE_URL": pg.url(), "SQLPROXY_TOKEN": "t" * 16}
     settings = read({"statement_timeout": "7"}, environ)
