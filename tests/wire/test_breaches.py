@@ -137,7 +137,10 @@ async def test_the_timeout_is_limited_by_the_requests_deadline(
 
 
 async def test_the_circuit_opens_after_repeated_failures(check: Harness, strict: Harness) -> None:
-    """While the circuit is open, no request is sent. A check that fails open logs a warning for each sign-up."""
+    """While the circuit is open, no request is sent. A check that fails open logs a warning for each sign-up.
+
+    After two seconds, requests are sent again.
+    """
     for each in (check, strict):
         for _ in range(FAILURES):
             try:

@@ -139,7 +139,10 @@ def test_hashes_of_common_formats_are_kept(url: str, capsys: pytest.CaptureFixtu
 def test_a_possible_hash_stops_the_run_until_the_operator_decides(
     url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is written until options keep or hash all values that may be hashes of an unknown format."""
+    """Nothing is written until options keep or hash all values that may be hashes of an unknown format.
+
+    Options for a known format, and contradictory options, are usage errors.
+    """
     values = [HEX[:32], HEX[:40], "{noop}secret", "clear text"]
     monkeypatch.setenv("DATABASE_URL", url)
     with psycopg.connect(url, autocommit=True) as db:

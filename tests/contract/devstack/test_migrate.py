@@ -247,7 +247,10 @@ def test_a_recorded_migration_without_a_script_causes_a_warning(url: str, folder
 
 
 def test_tables_without_history_are_refused_until_baselined(url: str, folder: Path) -> None:
-    """A database with tables but no history is refused (P3005). After a baseline, later migrations are applied."""
+    """A database with tables but no history is refused (P3005). After a baseline, later migrations are applied.
+
+    A repeated baseline and the baseline of an unknown migration are errors.
+    """
     with psycopg.connect(url) as db:
         db.execute("CREATE TABLE one (n int)")
     with pytest.raises(migrate.MigrationError, match=r"\(one\).*P3005.*--baseline 1_one"):

@@ -612,7 +612,10 @@ def test_dead_messages_are_listed_without_addresses_and_retried(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """`make outbox` groups dead messages by kind and error; a retry may be limited to a kind and an error."""
+    """`make outbox` groups dead messages by kind and error; a retry may be limited to a kind and an error.
+
+    The exit status is 2 for `--kind` without `--retry`, and 1 if the database cannot be used.
+    """
     monkeypatch.setenv("DATABASE_URL", database)
     for number, error in enumerate(("status_403", "status_403", "e_recipient_suppressed", "")):
         sign_up(worker, f"canary{number}@example.com", f"0{number}")

@@ -59,7 +59,7 @@ def test_stopping_also_stops_child_processes() -> None:
 
 
 def test_a_service_can_be_restarted() -> None:
-    """Each start creates a new process."""
+    """Each start creates a new process. Before the first start, the service counts as failed."""
     lines: list[str] = []
     program = service("import time; print('up'); time.sleep(60)", lines)
     with pytest.raises(ServiceError, match="was not started"):

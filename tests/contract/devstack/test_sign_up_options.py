@@ -97,7 +97,10 @@ def test_the_operator_shows_the_uses_of_an_invitation_and_revokes_it(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The commands take the invitation's link. After the revocation only repeated sign-ups succeed."""
+    """The commands take the invitation's link. After the revocation only repeated sign-ups succeed.
+
+    If the database has no table of invitations, the error contains the fix.
+    """
     key = "A" * 43 + "="
     monkeypatch.setenv("INVITATION_SECRET", f"a:{key}")
     monkeypatch.setenv("DATABASE_URL", database)

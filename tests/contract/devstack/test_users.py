@@ -80,7 +80,10 @@ def read_ids(url: str) -> list[str]:
 
 
 def test_users_are_found_exported_and_deleted(url: str, run: Run, tmp_path: Path) -> None:
-    """Users are selected by address or id; neither the hash nor the idempotency key is shown."""
+    """Users are selected by address or id; neither the hash nor the idempotency key is shown.
+
+    An export creates a file that only its owner can read.
+    """
     sign_users_up(url, "ada@example.com", "zoe@xn--bcher-kva.example", "eve@example.com")
     for arguments in (("find", "ADA@Example.com"), ("find", "--id", "1")):
         status, out, err = run(*arguments)

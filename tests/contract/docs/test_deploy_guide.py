@@ -160,7 +160,8 @@ def replace_table(environment: Environment, step: Step) -> None:
 def test_the_guide_can_be_followed(environment: Environment) -> None:
     """Each command succeeds, exists in wrangler's help, or is skipped for a stated reason; every rule is used.
 
-    The unit's command runs sqlproxy, which accepts only its token and the Worker's statements.
+    The unit's command runs sqlproxy, which accepts only its token and the Worker's statements. Only
+    the owner of the token file can access it.
     """
     with ExitStack() as stack:
         for step in steps(GUIDE):

@@ -143,7 +143,7 @@ async def test_md5_and_scram_are_supported(
 ) -> None:
     """SCRAM-SHA-256 may have up to 100,000 iterations, the limit of PBKDF2 in workerd.
 
-    With more iterations, the error message describes the fix.
+    With more iterations, the error message describes the fix. A wrong password is reported too.
     """
     file = pg.data / "pg_hba.conf"
     original = file.read_text()

@@ -98,7 +98,7 @@ def test_a_certificate_disables_plain_http(start_proxy: StartProxy, tmp_path: Pa
 
 
 def test_the_proxy_starts_without_postgres() -> None:
-    """The proxy serves /health, and its log contains no user, password or database of the connection string."""
+    """`/health` gets 200, and a statement gets 503. The log contains no user, password or database name."""
     environ = {**os.environ, "SQLPROXY_DATABASE_URL": URL, "SQLPROXY_TOKEN": TOKEN, "SQLPROXY_PORT": "0"}
     with subprocess.Popen(
         [sys.executable, "-m", "sqlproxy", "--wait-timeout", "0.2"],
