@@ -19,7 +19,7 @@ NUMBERS = itertools.count()
 
 
 def address(number: int) -> str:
-    """Return the e-mail address for a serial number. All addresses have the same length, and their order is random."""
+    """Return the e-mail address for a serial number. All addresses have the same length and differ in random digits."""
     return f"{blake2b(number.to_bytes(8, 'big'), digest_size=10).hexdigest()}@example.com"
 
 

@@ -93,7 +93,7 @@ class SignUp(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A run with or without the pool.
+    """The results of a run with or without the pool.
 
     Attributes:
         name: the run's name in the report.

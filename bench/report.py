@@ -35,7 +35,7 @@ def percentile(values: Sequence[float], part: float) -> float:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Return the median, minimum, maximum and number of the values of all rounds."""
+    """Return the median, the minimum, the maximum and the number of values."""
     return {
         "median": round(median(values), 3),
         "min": round(min(values), 3),

@@ -1,4 +1,4 @@
-"""Accessibility of every stage of a sign-up, in each language and both colour schemes, on desktop and phone."""
+"""Accessibility of every stage of a sign-up, in each language, in light and dark colours, and on a phone."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,8 @@ from tests.browser.visits import DESKTOP, PHONE, Visit
 from tests.fakes import SETTINGS, change
 
 SMALLEST_TARGET = 24
-# The id and bounding box of each link, button and input.
+# For each visible link, button and input: the id or tag name, the left and right edge, and the smaller of width and
+# height, in pixels.
 _TARGETS = """() => [...document.querySelectorAll("a, button, input:not([type=hidden])")]
   .map((each) => [each, each.getBoundingClientRect()])
   .filter(([_, box]) => box.width)
@@ -27,7 +28,7 @@ def test_every_stage_is_accessible(visit: Visitor, locale: str, stage: Callable[
     """Axe finds no violation and no undecided result, and the page has the requested language.
 
     At a width of 320 pixels there is no horizontal scrolling (WCAG 1.4.10), and targets are at least 24 pixels wide and
-    high (2.5.8), except links in text.
+    high (2.5.8), except links.
     """
     it = visit("/" if script else None, locale=locale)
     if not script:

@@ -126,7 +126,10 @@ def test_a_user_verifies_the_address(
 
 
 def test_a_button_removes_an_account_that_the_user_did_not_create(visit_verifying: Visitor, account: Account) -> None:
-    """The address is available at once, and the old link does not work for the next account with this address."""
+    """The address is available at once, and the old link does not work for the next account with this address.
+
+    The buttons that confirm the address and remove the account have the same size.
+    """
     (mail,) = read_mails(account.verifying, account.email)
     it = visit_verifying(mail.path, java_script_enabled=False)
     sizes = [it.page.locator(each).bounding_box() for each in ("#submit", "#remove")]

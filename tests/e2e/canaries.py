@@ -25,7 +25,7 @@ SECRET = {"password": "correct horse battery staple|canarypassword", "hash": r"\
 TOKEN = {"verification token": r"\bWzEsI[A-Za-z0-9_-]{20}"}
 # `wrangler dev` prints the head of each e-mail that it captures.
 CAPTURED = re.compile(r"^wrangler \| (?:From|To|Subject|Text|HTML): ")
-# The value of a form field in HTML.
+# The attributes of an `<input>` up to and including its value.
 FIELD_VALUE = re.compile(r'(?<=<input )[^<>]* value="[^"]*"')
 
 
@@ -46,7 +46,10 @@ def search(lines: Iterable[str], where: str, patterns: dict[str, str]) -> None:
 
 
 def credentials(stack: Stack) -> dict[str, str]:
-    """Return patterns for the stack's own secrets: the proxy's token and the passwords of the database users."""
+    """Return patterns for the stack's own secrets, such as the proxy's token and the passwords of the database users.
+
+    Words of at most eight characters, such as `postgres` and `sqlproxy`, are not secrets.
+    """
     options = stack.options
     urls = [stack.database_url, stack.login_url, *re.findall(r'DATABASE_URL="([^"]+)"', options.dev_vars.read_text())]
     parts = [urlsplit(url) for url in urls if url]
@@ -72,7 +75,7 @@ def search_stack(stack: Stack, lines: list[str]) -> None:
 def search_answers(stack: Stack) -> Callable[[httpx.Response], None]:
     """Return a response hook that searches each response.
 
-    The user's own name and address may appear in a 201, and in the fields of a rejected form.
+    The user's own name and address may appear in a 201, and in the form fields of a page.
     """
 
     def search_answer(response: httpx.Response) -> None:

@@ -30,7 +30,7 @@ POOL_SIZE = 4
 # The origin that the fixture `configured` lists in CORS_ORIGINS.
 LISTED = "https://www.example.com"
 # The extra fields of the fixtures `configured`, which requires one of them, and `strict`, which requires none. AGREED
-# has the members that `configured` requires in a sign-up.
+# has the additional members that `configured` requires in a sign-up.
 EXTRA_FIELDS: dict[str, Any] = {
     "properties": {
         "company": {
@@ -74,7 +74,7 @@ class Running:
         return self.client.post("/", json={"name": "Ada", "email": new_email(), "password": PASSWORD, **fields})
 
     def post_patiently(self, body: Mapping[str, object], headers: dict[str, str] | None = None) -> httpx.Response:
-        """Post a sign-up, and retry after a 503. If `headers` have an idempotency key, also retry after a 504.
+        """Post a sign-up, and retry after a 503; with `headers`, which must have an idempotency key, also after a 504.
 
         Many simultaneous sign-ups get 503, because their password hashes wait for the CPU.
         """

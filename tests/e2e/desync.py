@@ -50,8 +50,8 @@ class Outcome:
         attacks: the number of requests that the attackers sent.
         wrong: attacks that received too many responses, or another client's rows.
         sign_ups: the number of sign-ups through the Worker, by status.
-        statements: the number of statements that clients sent to the reverse proxy directly, by status; 0 counts lost
-            connections.
+        statements: the number of statements that clients sent to the reverse proxy directly, by status; 0 counts
+            requests without a response.
         foreign: descriptions of responses that belong to another client.
         refused: the number of rows that the Worker rejected because they belong to another request.
     """

@@ -24,7 +24,7 @@ CLIENTS = 16
 # The number of sign-ups over which CPU time is averaged, and the seconds between two sign-ups of the other client.
 MEASURED_SIGN_UPS = 8
 PAUSE = 3
-# The addresses of the flooding client and of the other client.
+# The shared address of the flooding clients, and the address of the other client.
 FLOODING_ADDRESS, OTHER_ADDRESS = "192.0.2.1", "198.51.100.1"
 
 
@@ -83,7 +83,7 @@ def sign_up_body() -> dict[str, str]:
 
 
 def send_invalid_requests(url: str, deadline: float, number: int) -> Counter[int]:
-    """Send invalid requests of six kinds from one address until the deadline; count the statuses."""
+    """Send invalid requests of six kinds from one address until the deadline; return the counts by status."""
     bodies = [
         b"",
         b"{",
@@ -103,7 +103,7 @@ def send_invalid_requests(url: str, deadline: float, number: int) -> Counter[int
                 statuses[0] += 1
                 continue
             # A response without a request id is from wrangler, which is between client and Worker. wrangler loses the
-            # connection if the Worker responds before it has read the body.
+            # connection if the Worker responds before reading the whole body.
             statuses[response.status_code if "x-request-id" in response.headers else 0] += 1
     return statuses
 

@@ -30,12 +30,12 @@ DEADLINE = 10
 
 @contextlib.contextmanager
 def over_hyperdrive(state: Path, seed: int, settings: str = "") -> Iterator[tuple[Running, PostgresRelay]]:
-    """Run a stack whose Worker reaches Postgres over Hyperdrive and a relay.
+    """Run a stack whose Worker reaches Postgres through a Hyperdrive binding and a relay.
 
     Args:
-        state: a folder for its files.
+        state: a folder for the stack's files.
         seed: the seed of the random faults.
-        settings: the text of its `.dev.vars`, which needs no DATABASE_URL.
+        settings: the text of the stack's `.dev.vars`, which needs no DATABASE_URL.
     """
     state.mkdir(parents=True)
     (state / "dev.vars").write_text(settings)
@@ -48,7 +48,7 @@ def sign_up_under_faults(worker: Running, relay: PostgresRelay, ledger: SignUpLe
     """Sign up at least `sign_ups` users, restart Postgres after half of them, and compare responses and rows.
 
     Raises:
-        SoakError: a sign-up was lost or duplicated, or a response violates the contract.
+        SoakError: a sign-up was lost or duplicated, a response violates the contract, or the stack does not recover.
     """
     done = threading.Event()
     ((before,),) = worker.rows('SELECT count(*) FROM "User"')

@@ -68,7 +68,7 @@ class Dev:
         return pids
 
     def ports(self) -> set[int]:
-        """Return the TCP ports on which the stack's processes listen."""
+        """Return the TCP ports on which the stack's processes listen over IPv4."""
         inodes = set()
         for pid in self.processes():
             for link in Path(f"/proc/{pid}/fd").iterdir():

@@ -16,7 +16,7 @@ FOREIGN_MEDIA_TYPES = ("text/html", "text/plain")
 
 
 class NotDescribedError(AssertionError):
-    """A response does not match the document; the message names the differences without the user's data."""
+    """A response does not match the document; the message lists the differences."""
 
 
 def validate(response: httpx.Response, described: Described) -> None:

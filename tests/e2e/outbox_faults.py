@@ -2,7 +2,7 @@
 
 An e-mail may be sent several times, but always with the same idempotency key and content. A fault is injected into a
 fifth of the requests to the mail provider and to the data proxy. Two Workers sign users up and deliver e-mails at the
-same time. About every ten seconds Postgres is restarted or a Worker is killed, sometimes between a response and the
+same time. Every 8 to 15 seconds Postgres is restarted or a Worker is killed, sometimes between a response and the
 delivery of its e-mail.
 `make outbox-faults` runs the test and prints a seed. The same seed produces the same faults, but at different times.
 """
@@ -55,7 +55,7 @@ class OutboxFaults:
         workers: the Workers, each of which reaches sqlproxy through its relay.
         relays: the relays that inject faults between the Workers and sqlproxy.
         provider: the fake mail provider; `outcomes` chooses its responses.
-        seed: the seed of faults and incidents.
+        seed: the seed of the random faults, incidents and client timeouts.
     """
 
     stack: Running
@@ -74,7 +74,7 @@ class OutboxFaults:
         """Sign users up under faults, wait until the outbox is empty, and compare users and e-mails.
 
         Raises:
-            SoakError: a user has no e-mail, or a repeated e-mail has a different key or different content.
+            SoakError: users and e-mails do not match, a response violates the contract, or messages stay pending.
         """
         with psycopg.connect(self.stack.stack.database_url, autocommit=True) as db:
             db.execute(SHORT_PAUSES)
@@ -173,7 +173,7 @@ class OutboxFaults:
         raise SoakError("messages are still pending")
 
     def proxy_faults(self, draw: random.Random) -> Iterator[Fault]:
-        """Yield a random fault, or none, for each exchange with the data proxy."""
+        """Yield a random fault or `forward` for each exchange with the data proxy."""
         injectable = [(name, fault) for name, fault in FAULTS.items() if fault is not None]
         while True:
             name, fault = draw.choice(injectable) if draw.random() < FAULT_RATE else ("", forward)
@@ -185,7 +185,7 @@ class OutboxFaults:
         """Compare users, 201 responses and e-mails.
 
         Raises:
-            SoakError: users, responses and e-mails do not match.
+            SoakError: users, responses and e-mails differ, a message is dead, or a response violates the contract.
         """
         users = dict(self.stack.rows('SELECT email, id FROM "User"'))
         ((dead,),) = self.stack.rows('SELECT count(*) FROM "Outbox"')
@@ -253,7 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make outbox-faults", description=__doc__)
     parser.add_argument("--sign-ups", type=int, default=2000, help="number of users (2000)")
     parser.add_argument(
-        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="seed of an earlier run"
+        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="seed, to repeat a run"
     )
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)

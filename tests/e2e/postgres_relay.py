@@ -88,7 +88,7 @@ def reset_in_the_handshake(connection: Connection) -> None:
 
 
 def reset_before_delivery(connection: Connection) -> None:
-    """Reset the connection before the statement is complete, so that Postgres does not execute it."""
+    """Reset the connection before the statement is complete, so that Postgres does not commit it."""
     connection.relay(SYNC)
     connection.reset()
 

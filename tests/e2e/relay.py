@@ -61,7 +61,7 @@ def receive(connection: socket.socket) -> bytes:
 
 
 def forward(exchange: Exchange) -> None:
-    """Deliver the request and the response unchanged."""
+    """Deliver the request and its response."""
     exchange.client.sendall(exchange.forward())
 
 
@@ -72,7 +72,7 @@ def delay(exchange: Exchange) -> None:
 
 
 def hang(exchange: Exchange) -> None:
-    """Read the request and never respond."""
+    """Neither deliver the request nor respond."""
     with contextlib.suppress(OSError):
         exchange.client.settimeout(30)
         exchange.client.recv(1)  # returns when the Worker closes the connection
@@ -118,7 +118,7 @@ def send_garbage(exchange: Exchange) -> None:
 
 
 def drip(exchange: Exchange) -> None:
-    """Send the chunks of a response one byte at a time for 15 s, but not the last chunk."""
+    """Send chunks of one byte for 15 s, without a last chunk."""
     exchange.client.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
     with contextlib.suppress(OSError):
         for _ in range(300):

@@ -1,4 +1,4 @@
-"""Memory and file descriptors of the running processes, read from /proc."""
+"""Memory and file descriptors of workerd and sqlproxy, read from /proc."""
 
 import contextlib
 from dataclasses import dataclass, field

@@ -5,8 +5,8 @@ from typing import Any
 
 import schemathesis
 
-# Error codes that a value may have although it matches the schema. Lengths are counted in NFC and after trimming. JSON
-# Schema cannot express character classes, or passwords built from other fields, and its e-mail format allows more
+# Error codes that a value may have although it matches the schema. Lengths are counted in NFC and after trimming. The
+# schema does not express character classes, or passwords built from other fields, and its e-mail format allows more
 # addresses.
 BEYOND_THE_SCHEMA = {
     *("too_short", "too_long", "control_character", "invisible_character", "mixed_scripts", "not_an_email_address"),
@@ -27,7 +27,7 @@ _PREFERS_HTML = {method: cycle((True, False)) for method in ("GET", "HEAD")}
 
 @schemathesis.hook
 def before_call(_ctx: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
-    """Make requests for the page accept HTML and JSON in turn. Those that accept only JSON get 406."""
+    """Make requests for the page accept HTML and JSON in turn. Requests that accept only JSON get 406."""
     if case.operation.path == "/" and case.method in _PREFERS_HTML:
         case.headers["accept"] = "text/html" if next(_PREFERS_HTML[case.method]) else "application/json"
 

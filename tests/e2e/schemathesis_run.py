@@ -11,7 +11,7 @@ from typing import Any
 
 from devstack.setup.bootstrap import BIN, ROOT
 
-# In seconds.
+# The maximum duration of a run, in seconds.
 TIMEOUT = 120
 
 

@@ -88,7 +88,7 @@ class SignUpLedger:
         draw: random.Random,
         allowed: set[int] | None = None,
     ) -> httpx.Response:
-        """Post with one key until the response is definite: neither 503 nor 504, nor a lost connection.
+        """Post with one key until the response is definite: a response of the Worker other than 503 and 504.
 
         If `allowed` is given, a response with any other status is returned at once, even 503 or 504.
 
@@ -124,6 +124,10 @@ class SignUpLedger:
 
     def reconcile(self, stack: Running, before: int) -> None:
         """Compare the responses with the rows in the database.
+
+        Args:
+            stack: the stack with the database.
+            before: the number of users before the run.
 
         Raises:
             SoakError: a sign-up was lost, a row has no 201 response, a row is incomplete, or a response was wrong.

@@ -1,8 +1,8 @@
 """Soak test: sign users up under random faults, then compare responses and rows.
 
 A fault is injected into a fifth of the exchanges between Worker and sqlproxy. Every few seconds sqlproxy or Postgres
-crashes, is restarted or becomes unavailable. `make soak` runs the test and prints a seed. The same seed produces the
-same faults and requests, but at different times.
+crashes, restarts, loses its connections, or becomes unreachable or read-only for a second. `make soak` runs the test
+and prints a seed. The same seed produces the same faults and requests, but at different times.
 """
 
 import argparse
@@ -49,7 +49,7 @@ class Soak:
         relay: the relay that injects faults between Worker and sqlproxy.
         seed: the seed of faults and requests.
         ledger: the responses of the clients.
-        fault_counts: how often each fault occurred.
+        fault_counts: how often each fault and incident occurred.
     """
 
     stack: Running
@@ -100,7 +100,7 @@ class Soak:
         self.ledger.reconcile(self.stack, before)
 
     def faults(self, draw: random.Random) -> Iterator[Fault]:
-        """Yield a random fault, or none, for each exchange."""
+        """Yield a random fault or `forward` for each exchange."""
         injectable = [(name, fault) for name, fault in FAULTS.items() if fault is not None]
         while True:
             name, fault = draw.choice(injectable) if draw.random() < FAULT_RATE else ("", forward)
@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600, help="minimum duration in seconds (600)")
     parser.add_argument("--sign-ups", type=int, default=0, help="minimum number of users (0)")
     parser.add_argument(
-        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="seed of an earlier run"
+        "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="seed, to repeat a run"
     )
     parser.add_argument("--wrong", type=int, default=0, help="invalid sign-ups at the end, a multiple of 4000 (0)")
     arguments = parser.parse_args()

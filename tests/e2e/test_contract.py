@@ -64,7 +64,7 @@ def test_a_sign_up_creates_one_row_in_postgres(worker: Running) -> None:
     ],
 )
 def test_an_equivalent_address_gets_409(worker: Running, first: str, second: str) -> None:
-    """The same address in another case, Unicode form or IDNA form creates no second row."""
+    """The same address in another letter case, Unicode form or IDNA form creates no second row."""
     unique = new_email().split("@")[0]
     assert worker.sign_up(email=first.format(unique)).status_code == 201
     problem(worker.sign_up(email=second.format(unique)), 409, "email_taken")
@@ -145,7 +145,7 @@ def test_a_body_larger_than_16_kib_gets_413(worker: Running) -> None:
 
 
 def test_a_huge_body_is_rejected_before_it_is_complete(worker: Running) -> None:
-    """The response is sent while the client is still sending."""
+    """The response arrives although most of the body has not been sent."""
     connection = http.client.HTTPConnection("127.0.0.1", worker.stack.options.port, timeout=30)
     connection.putrequest("POST", "/")
     connection.putheader("content-type", "application/json")
@@ -196,7 +196,7 @@ def test_media_type_parameters_other_than_charset_are_ignored(worker: Running) -
 
 
 def test_a_token_is_an_unknown_field_without_turnstile(worker: Running) -> None:
-    """The field is rejected with every value, including null."""
+    """The field is rejected even if its value is null or empty."""
     for token in (None, "", "x"):
         members = problem(worker.sign_up(**{"cf-turnstile-response": token}), 422, "validation_failed")
         assert [(error["pointer"], error["code"]) for error in members["errors"]] == [

@@ -1,4 +1,4 @@
-"""Faults in Postgres: the response, and the rows in the database."""
+"""Faults in Postgres: the Worker's responses, and the rows in the database."""
 
 import contextlib
 import time
@@ -96,7 +96,7 @@ def test_a_lasting_fault_causes_503_or_504_and_a_retry_succeeds(
     """The response meets the deadline; after the fault a retry with the same key gets 201, and there is one row.
 
     A statement that waits for the lock may still be executed after the Worker gives up; the response is then 504
-    (outcome unknown). With the other faults the statement is not executed.
+    (outcome unknown). With the other faults the statement never stores a row.
     """
     email = new_email()
     body = {"name": "Ada", "email": email, "password": PASSWORD}
@@ -127,10 +127,10 @@ def test_a_conflict_is_retried_by_the_worker(worker: Running, db: psycopg.Connec
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 
 
-def test_only_the_index_of_addresses_makes_an_address_taken(worker: Running, db: psycopg.Connection) -> None:
+def test_only_a_violation_of_the_email_index_returns_email_taken(worker: Running, db: psycopg.Connection) -> None:
     """A violation of another unique index leads to 500, and the log names the index.
 
-    An address that is stored in another case is taken.
+    An address that differs from a stored one only in letter case counts as taken.
     """
     db.execute("""CREATE UNIQUE INDEX alone ON "User"(name) WHERE name = 'Only Grace'""")
     try:

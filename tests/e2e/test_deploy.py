@@ -12,7 +12,7 @@ import pytest
 
 from devstack.setup.bootstrap import ARGON2, BIN, ROOT
 
-# Top-level names below python_modules/ that the Worker imports. The bundle contains no other top-level names.
+# All names that the upload contains directly below python_modules/.
 IMPORTED = {
     *(
         "annotated_types",
@@ -50,12 +50,12 @@ class Upload(NamedTuple):
 
     @property
     def files(self) -> set[str]:
-        """Return the paths of the files."""
+        """The paths of the files, relative to the folder."""
         return {str(file.relative_to(self.folder)) for file in self.folder.rglob("*") if file.is_file()}
 
 
 def dry_run(home: Path, *command: str) -> Upload:
-    """Run a deploy command as a dry run; all files that it writes are in the folder `home`."""
+    """Run a deploy command as a dry run; wrangler writes the upload, its logs and its settings to the folder `home`."""
     wrangler_variables = {"XDG_CONFIG_HOME": str(home), "WRANGLER_LOG_PATH": str(home), "TMPDIR": str(home)}
     env = os.environ | wrangler_variables | {"PATH": f"{BIN}:{os.environ['PATH']}", "WRANGLER_SEND_METRICS": "false"}
     outdir = home / "out"

@@ -1,7 +1,8 @@
 """The fault matrix: faults between the Worker and its proxy, the responses, and the rows in the database.
 
-Each fault first occurs once, and the Worker's retry succeeds. Then it lasts, and the Worker reports it before the
-deadline. After the fault is removed, the client retries with the same idempotency key.
+Each fault, except a refused connection, first occurs once, and the sign-up succeeds. Then it lasts, and the Worker
+reports it, unless it is only a short delay. After the fault is removed, the client retries with the same idempotency
+key.
 """
 
 import contextlib
@@ -73,9 +74,10 @@ def faulty(worker: Running, state: Path) -> Iterator[FaultyStack]:
 def test_a_fault_is_retried_and_reported_if_it_lasts(
     worker: Running, faulty: FaultyStack, matrix: Matrix, name: str
 ) -> None:
-    """Before the deadline, the Worker responds 201 if the fault occurs once, and 503 or 504 if it lasts.
+    """The Worker responds in time: 201 if the fault occurs once, and 503 or 504 if it lasts.
 
-    After a lasting fault a retry with the same key gets 201. Each of the two addresses has exactly one row.
+    A lasting delay gets 201, and a refused connection is tested only as a lasting fault. After a lasting fault a retry
+    with the same key gets 201. Each address has exactly one row.
     """
     brief, lasting = new_email(), new_email()
     fault = FAULTS[name]
@@ -150,8 +152,11 @@ def test_a_redirect_is_not_followed(faulty: FaultyStack) -> None:
     assert set(faulty.relay.paths) <= {b"/sql", b""}
 
 
-def test_an_open_circuit_responds_within_milliseconds(faulty: FaultyStack) -> None:
-    """The median response takes less than a fifth of PROXY_TIMEOUT, because no password is hashed."""
+def test_sign_ups_fail_fast_while_the_circuit_is_open(faulty: FaultyStack) -> None:
+    """The median response takes less than a fifth of PROXY_TIMEOUT.
+
+    The Worker neither hashes the password nor calls the proxy.
+    """
     faulty.relay.inject(FAULTS["no response"], LASTING)
     deadline = time.monotonic() + 60
     while True:

@@ -132,7 +132,10 @@ def test_a_retry_with_the_same_key_may_reuse_its_token(guarded: Guarded) -> None
 
 
 def test_a_missing_or_invalid_token_is_rejected(worker: Running, guarded: Guarded) -> None:
-    """A missing token and each kind of verdict have their own error code, and no user is created."""
+    """A missing, invalid, expired or foreign token has its own error code; a wrong secret key causes 500.
+
+    No user is created.
+    """
     users = 'SELECT count(*) FROM "User"'
     before = worker.rows(users)
     expected = {
@@ -165,7 +168,7 @@ def test_an_outage_of_siteverify_causes_503(
 
 
 def test_the_page_has_the_widget(guarded: Guarded) -> None:
-    """The form posts the token in the widget's field; a missing token is reported at the widget."""
+    """The form posts the token in the widget's field; a missing token is reported on the page."""
     worker = guarded.worker
     html = {"accept": "text/html"}
     page = worker.client.get("/", headers=html)

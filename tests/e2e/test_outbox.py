@@ -49,7 +49,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_the_schedule_delivers_a_message_that_failed_after_the_response(
     worker: Running, notifying: tuple[Running, Receiver]
 ) -> None:
-    """The second request has the stored id and a valid signature, and the user's address is not logged.
+    """The second request to the receiver has the stored id and a valid signature, and the user's address is not logged.
 
     The delivery succeeds although the body of the second response is large and never ends.
     """

@@ -12,7 +12,7 @@ from tests.e2e.conftest import AGREED, PASSWORD, Running, new_email
 # The Accept header of Chromium.
 HTML = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}
 GERMAN = {"accept-language": "de-AT,de;q=0.9,en;q=0.8"}
-# The maximum size of the page with its files.
+# The maximum size of the page and the files that it loads, in bytes.
 MAX_BYTES = 30 * 1024
 
 

@@ -75,7 +75,7 @@ def hashes(worker: Running) -> dict[str, str]:
 def test_argon2_cffi_verifies_the_workers_hashes(hashes: dict[str, str]) -> None:
     """Passwords with NUL, decomposed or astral characters are hashed completely and in NFC.
 
-    A password with a different last character does not match.
+    A password without its last character or with a different one does not match.
     """
     library = argon2.PasswordHasher()
     for typed, stored in hashes.items():

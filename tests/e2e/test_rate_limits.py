@@ -55,7 +55,7 @@ def test_requests_beyond_a_limit_get_429(limited_worker: Running) -> None:
 
 
 def test_a_flood_is_refused_cheaply_and_other_clients_are_served(limited_worker: Running) -> None:
-    """Requests beyond the limit get 429. The flood takes less than a tenth of a sign-up's CPU time per request."""
+    """Requests beyond the limit get 429. A request of the flood takes less than a tenth of a sign-up's CPU time."""
     result = flood(limited_worker, FLOOD)
     # The flood spans two periods at most. Requests within the limit are rejected as invalid.
     admitted = sum(count for status, count in result.answers.items() if status not in ("0", "429"))

@@ -92,7 +92,7 @@ def test_a_compressed_body_is_rejected(worker: Running) -> None:
     ],
 )
 def test_a_request_with_an_ambiguous_or_invalid_length_is_rejected(worker: Running, smuggled: str) -> None:
-    """The Worker responds 400 or 422 although another request follows, or workerd rejects the request."""
+    """Another request follows the body. The Worker responds 400 or 422, or workerd rejects the request."""
     valid = json.dumps({**VALID, "email": new_email()}).encode()
     inner = f"{HEAD}content-length: {len(valid)}\r\n\r\n".encode() + valid
     status = send(worker, f"{HEAD}{smuggled}\r\n".encode() + b"0\r\n\r\n" + inner)
