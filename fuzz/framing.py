@@ -204,7 +204,7 @@ def main() -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="make fuzz-framing", description=__doc__)
     parser.add_argument("--cases", type=int, default=200_000, help="number of cases (200,000)")
-    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**6)), help="seed of an earlier run")
+    parser.add_argument("--seed", default=str(random.SystemRandom().randrange(10**6)), help="seed, to repeat a run")
     parser.add_argument("--first", type=int, default=0, help="number of the first case (0)")
     parser.add_argument("--routes", nargs="+", default=["direct", "caddy", "nginx"], help="direct, caddy, nginx (all)")
     arguments = parser.parse_args()

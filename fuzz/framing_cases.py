@@ -179,7 +179,7 @@ class _RequestBuilder:
         return f"c{self._number}n{self._marks}"
 
     def _body(self) -> bytes:
-        """Return a body: a statement, nothing, a request or its beginning, or random bytes."""
+        """Return a body: a statement, nothing, a request or its beginning, chunks, or random bytes."""
         draw = self._draw
         whole = statement(self._mark())
         json_body = whole.partition(b"\r\n\r\n")[2]

@@ -91,7 +91,7 @@ def _size(head: bytes, rest: bytes, *, closes: bool) -> int | None:
         return None if last < 0 else last + 5
     length = _LENGTH.search(head)
     if length is None:
-        return len(rest) if closes else 0  # it extends to the end of the connection
+        return len(rest) if closes else 0  # the body extends to the end of the connection
     return int(length[1])
 
 

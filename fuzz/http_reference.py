@@ -66,7 +66,8 @@ class Stream:
     """A parsed stream.
 
     Args:
-        requests: the complete requests, up to the first that must be refused. Only that one has the verdict `REFUSE`.
+        requests: the complete requests, up to the first that must be refused or that closes the connection. Only the
+            last one can have the verdict `REFUSE`.
         end: how the stream ends.
     """
 

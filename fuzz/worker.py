@@ -73,7 +73,7 @@ def find_violation(request: Request, status: int, headers: dict[str, str], conte
         foreign = status in (500, 501, 502) and not headers.get("content-type", "").endswith("json")
         return "" if foreign else "the response is not the Worker's"
     if not REQUIRED_HEADERS.items() <= headers.items():
-        return "a header that every response has is missing"
+        return "a required header is missing"
     if request.method == "HEAD" or status == http.client.NO_CONTENT:
         return "the response must not have a body" if content else ""
     if headers["content-type"].startswith("text/html"):
@@ -105,7 +105,7 @@ def main() -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
     parser.add_argument("--requests", type=int, default=100_000, help="number of requests (100,000)")
-    seed_help = "seed of an earlier run"
+    seed_help = "seed, to repeat a run"
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help=seed_help)
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)

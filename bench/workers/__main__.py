@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command."""
+    """Run the measurements, and write the results; a complete run also updates docs/performance.md."""
     options = parser().parse_args(arguments, Options())
     is_complete = not options.quick and list(options.only) == list(MEASUREMENTS)
     # Read the commit first, because later steps change files of the checkout.

@@ -1,4 +1,4 @@
-"""Write workerd's configuration of a Worker in Cap'n Proto's text format."""
+"""Generate workerd's configuration of a Worker in Cap'n Proto's text format."""
 
 import json
 import re
@@ -28,7 +28,7 @@ class Worker(NamedTuple):
         bindings: the text bindings.
         limited: whether the Worker has fake rate limiting bindings.
         heap_mib: the limit of V8's heap in MiB; 0 for V8's default.
-        hyperdrive: the URL of the Postgres behind the binding HYPERDRIVE; "" for no such binding.
+        hyperdrive: the URL of the Postgres server behind the binding HYPERDRIVE; "" for no such binding.
     """
 
     folder: Path

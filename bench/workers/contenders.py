@@ -16,7 +16,7 @@ _LONG_TIMEOUTS = {"HASH_QUEUE": "1000", "REQUEST_DEADLINE": "300"}
 
 
 class Backends(NamedTuple):
-    """The ports of the data proxies on 127.0.0.1, and the URL of the Postgres behind them."""
+    """The ports of the data proxies on 127.0.0.1, and the URL of the Postgres server behind them."""
 
     sqlproxy: int
     executor: int = 0
@@ -119,7 +119,7 @@ def _better_auth(title: str, hash_module: str) -> Contender:
 
 
 OURS = Contender("ours: Argon2id, 19 MiB", ours)
-# Contenders that store passwords in their own way: the Worker, an earlier version of it, and peers.
+# Contenders that store passwords in their own way: the Worker, two variants of it, and peers.
 SHIPPED = {
     "ours": OURS,
     "ours_hyperdrive": Contender("ours, over Hyperdrive without a pool", over_hyperdrive),

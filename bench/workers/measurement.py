@@ -66,7 +66,7 @@ def behind_sqlproxy() -> Iterator[tuple[Backends, RowCounter]]:
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
-    """Return the order of turns in a round: a rotation of the names, which every second round reverses."""
+    """Return the order of turns in a round: a rotation of the names, reversed in every second round."""
     offset = number // 2 % len(names)
     rotated = [*names[offset:], *names[:offset]]
     return rotated if number % 2 == 0 else rotated[::-1]

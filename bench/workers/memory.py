@@ -6,8 +6,9 @@ backing stores of buffers. It does not include the WebAssembly memories of Pyodi
 `/proc/PID/maps` (proc_pid_maps(5)): V8 reserves address space for the maximum size of a memory, and makes only as much
 of it accessible as the current size.
 
-V8 collects garbage when its heap is close to its limit. V8's default limit is far above that of an isolate, so workerd
-runs with a lower one here. If the load needs more memory, workerd crashes and the measurement fails.
+V8 collects garbage when its heap is close to its limit. V8's default limit is far above that of an isolate on
+Cloudflare, so workerd runs with a lower one here. If the load needs more memory, workerd crashes and the measurement
+fails.
 """
 
 import json

@@ -20,7 +20,7 @@ LEAST = {
     "sqlproxy_p99_16_vs_executor": 1,
     "users_10m_vs_empty": 0.9,
 }
-# Targets: the maximum value of a ratio.
+# Targets: the maximum value of a ratio, or of the memory in MiB.
 MOST = {"refused_cpu_vs_hashed": 0.1, "own_cpu_share": 0.08, "isolate_mib": 100}
 _MISSING = "-"
 

@@ -46,7 +46,7 @@ class RowCounter:
         self._db.close()
 
     def count_new(self, table: str) -> NewRows:
-        """Return the rows inserted into a table since the last call."""
+        """Count the rows inserted into a table since the last call."""
         rows, keys, last = self._db.execute(_SINCE[table], [self._last.get(table, 0)]).fetchone() or (0, 0, None)
         self._last[table] = last or self._last.get(table, 0)
         return NewRows(rows, keys)

@@ -1,5 +1,5 @@
-// In Pyodide, import the Worker's code from a folder, trigger its lazy imports, and print the paths of the imported files
-// as JSON. A stub replaces `workers`, which needs workerd.
+// In Pyodide, import the Worker's code from a folder, trigger its lazy imports, and print the paths of the imported
+// files as JSON. A stub replaces `workers`, which needs workerd.
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { loadPyodide } from "pyodide";

@@ -1,5 +1,6 @@
-// better-auth's sign-up by e-mail and password with Drizzle and Neon's driver, over the same sqlproxy, with its own
-// hash or that of the other contenders. A sign-up creates no session. All requests of the isolate share one instance.
+// A contender of the benchmark: better-auth's sign-up by e-mail and password. It uses Drizzle and Neon's driver, and
+// the same sqlproxy as the other contenders. The hash is better-auth's own, or that of the other contenders. A sign-up
+// creates no session. All requests of the isolate share one instance of better-auth.
 import { neon, neonConfig } from "@neondatabase/serverless";
 import { betterAuth } from "better-auth";
 import { drizzleAdapter } from "better-auth/adapters/drizzle";

@@ -1,4 +1,4 @@
-// Replaces argon2id.mjs in measurements without the hash: a string of the same format with a constant key.
+// Replaces argon2id.mjs in measurements without the hash, and returns a string of the same format with a constant key.
 import { randomBytes } from "node:crypto";
 
 const key = "A".repeat(43);

@@ -1,4 +1,4 @@
-// The leanest JavaScript peer: Hono and Neon's driver over the same sqlproxy, with minimal validation.
+// The smallest JavaScript peer: Hono and Neon's driver over the Worker's sqlproxy, with minimal validation.
 import { neon, neonConfig } from "@neondatabase/serverless";
 import { hash } from "hash";
 import { Hono } from "hono";
