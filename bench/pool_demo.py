@@ -35,7 +35,7 @@ class Demo(NamedTuple):
     direct: Run
     pooled: Run
     isolates: int
-    each: int
+    sign_ups_each: int
     pool_size: int
     max_connections: int
 
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def failures(demo: Demo) -> list[str]:
     """Return descriptions of the expectations that were not met."""
-    total = demo.isolates * demo.each
+    total = demo.isolates * demo.sign_ups_each
     direct, pooled = demo.direct, demo.pooled
     checks = {
         f"the pool had {pooled.most} connections, more than {demo.pool_size}": pooled.most <= demo.pool_size,
@@ -119,7 +119,7 @@ def markdown(demo: Demo) -> str:
     ]
     reasons = "; ".join(sorted(demo.direct.reasons)) or "none"
     return (
-        f"{demo.isolates} isolates, {demo.each} sign-ups each, `max_connections` {demo.max_connections}, "
+        f"{demo.isolates} isolates, {demo.sign_ups_each} sign-ups each, `max_connections` {demo.max_connections}, "
         f"a pool of {demo.pool_size}.\n\n{table(rows)}\n\n"
         f"Postgres' reasons for refusing: {reasons}.\n\n"
         f"Measured at commit {commit()} on {host['cores']} cores ({host['processor']}), {host['system']}, "

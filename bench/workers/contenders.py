@@ -29,7 +29,7 @@ class Contender(NamedTuple):
     Args:
         title: the name in the tables of the report.
         make: builds the Worker.
-        keys: whether each user's password has a different hash; False for clear text or a constant.
+        hashed: whether each user's password has a different hash; False for clear text or a constant.
         table: the database table of the users; "" if no users are stored.
         path: the path of sign-ups.
         status: the expected status of each response.
@@ -39,7 +39,7 @@ class Contender(NamedTuple):
 
     title: str
     make: Callable[[Backends], Worker]
-    keys: bool = True
+    hashed: bool = True
     table: str = "User"
     path: str = "/"
     status: int = HTTPStatus.CREATED
@@ -125,7 +125,7 @@ SHIPPED = {
     "ours_hyperdrive": Contender("ours, over Hyperdrive without a pool", over_hyperdrive),
     "ours_scrypt": Contender("ours, earlier version: scrypt, 16 MiB", _scrypt),
     "better_auth": _better_auth("better-auth: scrypt, 32 MiB", "shipped"),
-    "hono_prisma": Contender("Hono + Prisma Client, as in the tutorial: clear text", _prisma("clear"), keys=False),
+    "hono_prisma": Contender("Hono + Prisma Client, as in the tutorial: clear text", _prisma("clear"), hashed=False),
 }
 SAME_HASH = {
     "ours": OURS,
@@ -135,9 +135,9 @@ SAME_HASH = {
     "same_fastapi": Contender("FastAPI, Python Worker", _fastapi),
 }
 UNHASHED = {
-    "unhashed_ours": Contender("ours", unhashed, keys=False),
-    "unhashed_hyperdrive": Contender("ours, over Hyperdrive without a pool", unhashed_over_hyperdrive, keys=False),
-    "unhashed_hono_neon": Contender("Hono + Neon's driver, minimal", _driver("hono_neon", CONSTANT), keys=False),
+    "unhashed_ours": Contender("ours", unhashed, hashed=False),
+    "unhashed_hyperdrive": Contender("ours, over Hyperdrive without a pool", unhashed_over_hyperdrive, hashed=False),
+    "unhashed_hono_neon": Contender("Hono + Neon's driver, minimal", _driver("hono_neon", CONSTANT), hashed=False),
 }
 # Requests that the Worker refuses: an invalid field, and a client over its rate limit.
 REFUSED = {

@@ -65,7 +65,7 @@ def compete(contenders: Mapping[str, Contender], backends: Backends, counter: Ro
         try:
             sample = turn(endpoints[name], clients, seconds)
             if contender.table:
-                counter.check(contender.table, sample.answered, hashed=contender.keys)
+                counter.check(contender.table, sample.answered, hashed=contender.hashed)
         except RuntimeError as exc:
             raise RuntimeError(f"{name}: {exc}") from None
         return sample

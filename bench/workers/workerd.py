@@ -28,7 +28,7 @@ def endpoint(
 ) -> Endpoint:
     """Return the endpoint of a running Worker for JSON sign-ups of users with this name."""
     lines = {"content-type": "application/json", **more}
-    head = "\r\n".join([f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in lines.items())])
+    head = "\r\n".join([f"POST {path} HTTP/1.1", *(f"{header}: {value}" for header, value in lines.items())])
     fields = {"name": name, "email": "{email}", "password": "correct horse battery staple"}
     return Endpoint(*run, head, json.dumps(fields), status)
 

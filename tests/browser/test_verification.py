@@ -38,8 +38,8 @@ def verifying(worker: Running, state: Path) -> Iterator[Running]:
     }
     # Messages of earlier tests, whose provider does not exist, would be delivered first.
     worker.rows('DELETE FROM "Outbox" RETURNING id')
-    with behind_a_relay(worker, state / "verifying", with_mails(), **settings) as (it, _):
-        yield it
+    with behind_a_relay(worker, state / "verifying", with_mails(), **settings) as (running, _):
+        yield running
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ class Account:
         query = 'SELECT id::text, email_verified_at IS NOT NULL FROM "User" WHERE email = %s'
         return self.worker.rows(query, self.email)
 
-    def age(self, minutes: int) -> None:
+    def backdate_sign_up(self, minutes: int) -> None:
         """Move the time of the sign-up into the past by a number of minutes."""
         self.worker.rows(
             'UPDATE "User" SET created_at = created_at - make_interval(mins => %s) WHERE email = %s RETURNING 1',
@@ -171,7 +171,7 @@ def test_an_invalid_token_verifies_no_user(visit_verifying: Visitor, account: Ac
         assert texts("en").details[code or "verification_expired"] in it.page.locator("#summary").inner_text()
         assert it.focused() == "summary"
     read_mails(account.verifying, account.email)
-    account.age(5)
+    account.backdate_sign_up(5)
     it.fill(email=account.email)
     assert it.submit().status == 202
     run_schedule(account.verifying)
@@ -188,7 +188,7 @@ def test_a_victim_of_pre_hijacking_is_warned_and_gets_the_address(account: Accou
     The tokens of the attacker's account neither verify nor remove the account that the victim then creates.
     """
     (first,) = read_mails(account.verifying, account.email)
-    account.age(300)
+    account.backdate_sign_up(300)
     assert account.verifying.sign_up(email=account.email, name="Victim").status_code == 409
     assert account.post("/verify/resend", email=account.email).status_code == 202
     run_schedule(account.verifying)
@@ -212,10 +212,10 @@ def test_an_email_is_resent_only_to_unverified_users(account: Account) -> None:
     """
     (mail,) = read_mails(account.verifying, account.email)
     assert account.post("/verify", token=mail.token).json()["result"] == "verified"
-    account.age(60)
+    account.backdate_sign_up(60)
     other = Account(account.verifying, account.worker)
     read_mails(account.verifying, other.email)
-    other.age(60)
+    other.backdate_sign_up(60)
     responses = [account.post("/verify/resend", email=email) for email in (account.email, new_email(), other.email)]
     assert {(response.status_code, response.text) for response in responses} == {
         (202, '{"msg":"Verification requested"}')

@@ -72,13 +72,13 @@ def search_stack(stack: Stack, lines: list[str]) -> None:
         search((line for line in log_lines if not CAPTURED.match(f"wrangler | {line}")), file.name, patterns)
 
 
-def search_answers(stack: Stack) -> Callable[[httpx.Response], None]:
+def search_responses(stack: Stack) -> Callable[[httpx.Response], None]:
     """Return a response hook that searches each response.
 
     The user's own name and address may appear in a 201, and in the form fields of a page.
     """
 
-    def search_answer(response: httpx.Response) -> None:
+    def search_response(response: httpx.Response) -> None:
         response.read()
         is_page = response.headers.get("content-type", "").startswith("text/html")
         headers = [f"{name}: {value}" for name, value in response.headers.items()]
@@ -87,4 +87,4 @@ def search_answers(stack: Stack) -> Callable[[httpx.Response], None]:
             text = FIELD_VALUE.sub("", response.text) if is_page else response.text
             search([text, *headers], "a response", PERSONAL)
 
-    return search_answer
+    return search_response

@@ -19,9 +19,9 @@ from devstack.postgres.server import free_port
 from devstack.setup.bootstrap import ROOT
 from devstack.stack.dev_vars import local_url
 from devstack.stack.stack import Options, Stack, running
-from tests.e2e.canaries import search_answers, search_stack
+from tests.e2e.canaries import search_responses, search_stack
 from tests.e2e.configs import limited
-from tests.e2e.openapi_hook import validate_answers
+from tests.e2e.openapi_hook import validate_responses
 from tests.e2e.range_api import TIMEOUT, FakeRangeApi, fake_range_api
 from tests.e2e.relay import Relay, relaying
 
@@ -85,14 +85,14 @@ class Running:
             time.sleep(int(response.headers.get("retry-after", 1)))
         return response
 
-    def post_simultaneously(self, number: int, *, key: bool) -> list[httpx.Response]:
+    def post_simultaneously(self, number: int, *, shared_key: bool) -> list[httpx.Response]:
         """Post the same sign-up `number` times at once; retry each request after a 503 or 504.
 
-        With `key` all requests share one idempotency key; otherwise each has its own.
+        With `shared_key` all requests have the same idempotency key; otherwise each has its own.
         """
         email = new_email()
         body = {"name": "Ada", "email": email, "password": PASSWORD}
-        headers = [{"idempotency-key": email if key else f"{email}-{each}"} for each in range(number)]
+        headers = [{"idempotency-key": email if shared_key else f"{email}-{each}"} for each in range(number)]
         limits = httpx.Limits(max_connections=number)
         with (
             httpx.Client(
@@ -103,8 +103,8 @@ class Running:
             ) as client,
             ThreadPoolExecutor(number) as threads,
         ):
-            shared = replace(self, client=client)
-            return list(threads.map(lambda each: shared.post_patiently(body, each), headers))
+            parallel = replace(self, client=client)
+            return list(threads.map(lambda each: parallel.post_patiently(body, each), headers))
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Run a query as the database superuser; return the rows."""
@@ -125,8 +125,8 @@ def a_worker(state: Path, **more: Any) -> Iterator[Running]:
         state, state / "dev.vars", free_port(), pool_size=POOL_SIZE, settings=SETTINGS, say=lines.append, **more
     )
     options.config = options.config or limited()
-    with run_checked(options, lines) as it:
-        yield it
+    with run_checked(options, lines) as worker:
+        yield worker
 
 
 @contextlib.contextmanager
@@ -136,7 +136,7 @@ def run_checked(options: Options, lines: list[str]) -> Iterator[Running]:
     Each response to the client is also validated against the stack's own OpenAPI document.
     """
     with running(options) as stack:
-        hooks = {"response": [search_answers(stack), validate_answers(stack.base_url)]}
+        hooks = {"response": [search_responses(stack), validate_responses(stack.base_url)]}
         with httpx.Client(base_url=stack.base_url, timeout=60, event_hooks=hooks) as client:
             yield Running(stack, lines, client)
     search_stack(stack, lines)
@@ -163,8 +163,8 @@ def behind_a_relay(
         pairs = [f'DATABASE_URL="{url}"', *(f"{name}={value}" for name, value in values.items())]
         (home / "dev.vars").write_text("\n".join([*pairs, ""]))
         options = Options(home, home / "dev.vars", port, say=lines.append, config=config or limited())
-        with run_checked(options, lines) as it:
-            yield it, relay
+        with run_checked(options, lines) as second_worker:
+            yield second_worker, relay
 
 
 @contextlib.contextmanager
@@ -187,15 +187,15 @@ def a_configured_worker(worker: Running, state: Path) -> Iterator[Running]:
         "TERMS_URL": "https://www.example.com/terms?a=1&b=2",
         "EXTRA_FIELDS": f"'{json.dumps(EXTRA_FIELDS)}'",
     }
-    with behind_a_relay(worker, state / "configured", **settings) as (it, _):
-        yield it
+    with behind_a_relay(worker, state / "configured", **settings) as (configured_worker, _):
+        yield configured_worker
 
 
 @pytest.fixture(scope="session")
 def range_api() -> Iterator[FakeRangeApi]:
     """Run a fake of Have I Been Pwned's range API."""
-    with fake_range_api(PASSWORD) as it:
-        yield it
+    with fake_range_api(PASSWORD) as api:
+        yield api
 
 
 @pytest.fixture(scope="session")
@@ -208,8 +208,8 @@ def strict(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[Ru
         "CORS_ORIGINS": "https://shop.example.com",
         "EXTRA_FIELDS": f"'{json.dumps({**EXTRA_FIELDS, 'required': []})}'",
     }
-    with behind_a_relay(worker, state / "strict", **page, **breach_settings("strict", range_api)) as (it, _):
-        yield it
+    with behind_a_relay(worker, state / "strict", **page, **breach_settings("strict", range_api)) as (strict_worker, _):
+        yield strict_worker
 
 
 def breach_settings(mode: str, api: FakeRangeApi) -> dict[str, float | str]:
@@ -249,6 +249,6 @@ def outcome(response: httpx.Response, seconds: float) -> str:
 @pytest.fixture(scope="session")
 def matrix() -> Iterator[Matrix]:
     """Collect the fault matrix of the run and write it at the end."""
-    it = Matrix()
-    yield it
-    it.write()
+    fault_matrix = Matrix()
+    yield fault_matrix
+    fault_matrix.write()

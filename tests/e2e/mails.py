@@ -61,9 +61,9 @@ def read_mails(worker: Running, email: str, number: int = 1) -> list[CapturedMai
         time.sleep(0.1)
 
 
-def _read(worker: Running, subject: str, message: str) -> CapturedMail | None:
+def _read(worker: Running, subject: str, message_id: str) -> CapturedMail | None:
     """Return an e-mail, or None while wrangler has not written both of its bodies."""
     folder = worker.stack.options.state / "worker" / ".wrangler" / "tmp" / "email"
-    files = [*folder.glob(f"*/email-text/{message}.txt"), *folder.glob(f"*/email-html/{message}.html")]
+    files = [*folder.glob(f"*/email-text/{message_id}.txt"), *folder.glob(f"*/email-html/{message_id}.html")]
     bodies = [file.read_text(encoding="utf-8") for file in files]
     return CapturedMail(subject, *bodies) if len(bodies) == len(("text", "html")) and all(bodies) else None

@@ -35,7 +35,7 @@ def validate(response: httpx.Response, described: Described) -> None:
         raise NotDescribedError(f"{' '.join(map(str, response_key))}: {'; '.join(differences)}")
 
 
-def validate_answers(base_url: str) -> Callable[[httpx.Response], None]:
+def validate_responses(base_url: str) -> Callable[[httpx.Response], None]:
     """Return a response hook that validates each response against the stack's own document.
 
     The hook requests the document at the first response. A deliberately misconfigured stack has no document; the hook

@@ -261,10 +261,10 @@ def main() -> None:
         scratch_folder("outbox-faults") as folder,
         receiving(lambda receiver: outcomes(receiver, arguments.seed)) as provider,
         a_worker(folder / "stack") as stack,
-        behind_a_relay(stack, folder / "first", **settings(provider)) as (first, relay),
-        behind_a_relay(stack, folder / "second", **settings(provider)) as (second, other),
+        behind_a_relay(stack, folder / "first", **settings(provider)) as (first, first_relay),
+        behind_a_relay(stack, folder / "second", **settings(provider)) as (second, second_relay),
     ):
-        faults = OutboxFaults(stack, (first, second), (relay, other), provider, arguments.seed)
+        faults = OutboxFaults(stack, (first, second), (first_relay, second_relay), provider, arguments.seed)
         try:
             faults.run(arguments.sign_ups)
         finally:

@@ -104,7 +104,7 @@ def reset_after_delivery(connection: Connection) -> None:
     connection.reset()
 
 
-def truncate_answer(connection: Connection) -> None:
+def truncate_response(connection: Connection) -> None:
     """Deliver the statement and close the connection after half of the response."""
     response = connection.deliver()
     connection.client.sendall(response[: len(response) // 2])
@@ -125,7 +125,7 @@ def hang(connection: Connection) -> None:
 
 FAULTS: tuple[Fault, ...] = (
     *(delay, reset_at_once, reset_in_the_handshake, reset_before_delivery),
-    *(close_after_delivery, reset_after_delivery, truncate_answer, send_garbage, hang),
+    *(close_after_delivery, reset_after_delivery, truncate_response, send_garbage, hang),
 )
 
 

@@ -76,9 +76,9 @@ class FakeRangeApi:
 @contextlib.contextmanager
 def fake_range_api(padding: str) -> Iterator[FakeRangeApi]:
     """Run the fake server; `padding` is a password that is not breached."""
-    it = FakeRangeApi(padding)
-    it.open()
+    api = FakeRangeApi(padding)
+    api.open()
     try:
-        yield it
+        yield api
     finally:
-        it.close()
+        api.close()

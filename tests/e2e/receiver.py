@@ -43,7 +43,7 @@ class Receiver:
         self._record(exchange)
         exchange.respond("200 OK", b'{"id":"1"}', "content-type: application/json")
 
-    def accept_at_length(self, exchange: Exchange) -> None:
+    def accept_with_an_incomplete_response(self, exchange: Exchange) -> None:
         """Record the request, and respond 200 with half of a 4 MiB body, the rest of which never arrives."""
         self._record(exchange)
         head = b"HTTP/1.1 200 OK\r\ncontent-length: 4194304\r\n\r\n"
@@ -51,7 +51,7 @@ class Receiver:
             exchange.client.sendall(head + b" " * 2**21)
             exchange.client.recv(1)
 
-    def accept_and_break(self, exchange: Exchange) -> None:
+    def accept_without_a_response(self, exchange: Exchange) -> None:
         """Record the request, and reset the connection without a response."""
         self._record(exchange)
         exchange.reset()
@@ -63,7 +63,7 @@ class Receiver:
             "no response": hang,
             "500": respond_with(500),
             "429": lambda exchange: exchange.respond("429 Too Many Requests", b"", "retry-after: 1"),
-            "accepted, response lost": self.accept_and_break,
+            "accepted, response lost": self.accept_without_a_response,
         }
 
     def _record(self, exchange: Exchange) -> None:

@@ -42,10 +42,10 @@ def run_schemathesis(url: str, home: Path, examples: int, *more: str) -> tuple[i
         check=False,
         timeout=TIMEOUT,
     )
-    return completed.returncode, completed.stdout + completed.stderr, _statuses(home / "report")
+    return completed.returncode, completed.stdout + completed.stderr, _count_statuses(home / "report")
 
 
-def _statuses(report: Path) -> Counter[int]:
+def _count_statuses(report: Path) -> Counter[int]:
     """Count the responses in a report by status."""
 
     def find_statuses(value: Any) -> Iterator[int]:

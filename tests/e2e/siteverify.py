@@ -51,7 +51,7 @@ def siteverify() -> Iterator[Siteverify]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            status, content = it.answer or (200, json.dumps(it.judge(json.loads(body))).encode())
+            status, content = api.answer or (200, json.dumps(api.judge(json.loads(body))).encode())
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(content)))
@@ -62,11 +62,11 @@ def siteverify() -> Iterator[Siteverify]:
             """Suppress the access log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        it = Siteverify(server.server_address[1])
+        api = Siteverify(server.server_address[1])
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield it
+            yield api
         finally:
             server.shutdown()
             thread.join()

@@ -110,7 +110,7 @@ class Soak:
 
     def incidents(self, draw: random.Random) -> Iterator[None]:
         """Cause a random incident in sqlproxy or Postgres every few seconds; yield after the recovery."""
-        events: dict[str, Callable[[], None]] = {
+        incidents: dict[str, Callable[[], None]] = {
             "Postgres restarted": lambda: chaos.restart_postgres(self.stack),
             "Postgres crashed": lambda: chaos.crash_postgres(self.stack),
             "sqlproxy killed": lambda: chaos.kill_proxy(self.stack),
@@ -120,9 +120,9 @@ class Soak:
         }
         while True:
             time.sleep(draw.uniform(2, 6))
-            name = draw.choice(list(events))
+            name = draw.choice(list(incidents))
             self.fault_counts[name] += 1
-            events[name]()
+            incidents[name]()
             self.wait_until_ready()
             yield
 
@@ -182,11 +182,12 @@ class Soak:
         }
 
 
-def burst(worker: Running, *, key: bool) -> dict[str, int]:
+def burst(worker: Running, *, shared_key: bool) -> dict[str, int]:
     """Post one sign-up many times at once; return the number of responses by status and the number of distinct ids."""
-    responses = worker.post_simultaneously(BURST, key=key)
+    responses = worker.post_simultaneously(BURST, shared_key=shared_key)
     ids = {response.json()["user"]["id"] for response in responses if response.status_code == httpx.codes.CREATED}
-    return {**{str(s): n for s, n in Counter(a.status_code for a in responses).items()}, "ids": len(ids)}
+    counts = Counter(response.status_code for response in responses)
+    return {**{str(status): count for status, count in counts.items()}, "ids": len(ids)}
 
 
 def memory_levels(worker: Running, count: int) -> list[int]:
@@ -234,8 +235,8 @@ def main() -> None:
         finally:
             print(json.dumps(soak.report(), indent=2), flush=True)
         bursts = {
-            f"{BURST} at once, a key each": burst(stack, key=False),
-            f"{BURST} at once, one key": burst(stack, key=True),
+            f"{BURST} at once, a key each": burst(stack, shared_key=False),
+            f"{BURST} at once, one key": burst(stack, shared_key=True),
         }
         print(json.dumps(bursts, indent=2), flush=True)
         print(f"memory in MiB after every {ROUND} invalid sign-ups: {memory_levels(stack, arguments.wrong)}")

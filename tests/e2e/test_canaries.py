@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from signup.log import Fields
-from tests.e2e.canaries import LeakError, search_answers, search_stack
+from tests.e2e.canaries import LeakError, search_responses, search_stack
 from tests.e2e.conftest import PASSWORD, Running, new_email
 
 # The prefix of a request's log line in the stack's output.
@@ -45,7 +45,7 @@ def test_a_secret_in_the_output_or_a_log_file_is_found(worker: Running) -> None:
 
 def test_a_secret_in_a_response_is_found(worker: Running) -> None:
     """Bodies and headers are searched; the user's own data may appear only in a 201 and in form fields."""
-    search = search_answers(worker.stack)
+    search = search_responses(worker.stack)
     for line in leaks(worker):
         for response in (httpx.Response(409, text=line), httpx.Response(409, headers={"x-a": line})):
             with pytest.raises(LeakError):

@@ -39,10 +39,10 @@ def test_a_sign_up_creates_one_row_in_postgres(worker: Running) -> None:
     assert body["msg"] == "User created"
     assert body["user"].keys() == {"id", *STORED, "created_at"}
     assert response.headers["content-type"] == "application/json"
-    ((number, name, stored, created_at),) = worker.rows(
+    ((user_id, name, stored, created_at),) = worker.rows(
         'SELECT id, name, password, created_at FROM "User" WHERE email = %s', email
     )
-    assert (body["user"]["id"], body["user"]["name"], body["user"]["email"]) == (number, "Ada", email)
+    assert (body["user"]["id"], body["user"]["name"], body["user"]["email"]) == (user_id, "Ada", email)
     assert body["user"]["created_at"].endswith("Z")
     assert datetime.fromisoformat(body["user"]["created_at"]) == created_at.replace(
         microsecond=created_at.microsecond // 1000 * 1000

@@ -25,8 +25,8 @@ def small_disk(state: Path) -> Iterator[Running]:
     mount = f"mount -t tmpfs -o size=2m,mode=700 none '{small}'"
     if not shutil.which("unshare") or subprocess.run([*NAMESPACE, mount], check=False, capture_output=True).returncode:
         pytest.skip("mount namespaces are forbidden")
-    with a_worker(state / "small-disk", within=[*NAMESPACE, f'{mount} && exec "$@"', "sh"]) as it:
-        with psycopg.connect(it.stack.database_url, autocommit=True) as db:
+    with a_worker(state / "small-disk", within=[*NAMESPACE, f'{mount} && exec "$@"', "sh"]) as running:
+        with psycopg.connect(running.stack.database_url, autocommit=True) as db:
             db.execute(f"CREATE TABLESPACE small LOCATION '{small}'".encode())
             db.execute('ALTER TABLE "User" SET TABLESPACE small')
             indexes = db.execute("SELECT indexname FROM pg_indexes WHERE tablename = 'User'").fetchall()
@@ -34,7 +34,7 @@ def small_disk(state: Path) -> Iterator[Running]:
                 db.execute(f'ALTER INDEX "{index}" SET TABLESPACE small'.encode())
             db.execute("CREATE TABLE ballast (data bytea STORAGE EXTERNAL) TABLESPACE small")
             db.execute("INSERT INTO ballast SELECT decode(repeat('00', 1000000), 'hex')")
-        yield it
+        yield running
 
 
 def fill(db: psycopg.Connection) -> None:

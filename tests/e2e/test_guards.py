@@ -39,7 +39,7 @@ class Checked:
 def guarded(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[Guarded]:
     """Run a Worker with Turnstile and BREACH_CHECK=on."""
     with (
-        siteverify() as it,
+        siteverify() as fake,
         behind_a_relay(
             worker,
             state / "guarded",
@@ -47,11 +47,11 @@ def guarded(worker: Running, state: Path, range_api: FakeRangeApi) -> Iterator[G
             TURNSTILE_SECRET=SECRET,
             TURNSTILE_HOSTNAMES="signup.example",
             TURNSTILE_SITE_KEY="1x00000000000000000000AA",
-            TURNSTILE_URL=f"http://127.0.0.1:{it.port}/siteverify",
+            TURNSTILE_URL=f"http://127.0.0.1:{fake.port}/siteverify",
             TURNSTILE_TIMEOUT=1,
         ) as (running, _),
     ):
-        yield Guarded(running, it)
+        yield Guarded(running, fake)
 
 
 @pytest.fixture(params=["on", "strict"])

@@ -31,8 +31,8 @@ def seed() -> int:
 @pytest.fixture(scope="module")
 def stack(state: Path, seed: int) -> Iterator[tuple[Running, PostgresRelay]]:
     """Run a Worker whose binding HYPERDRIVE reaches Postgres through a relay."""
-    with over_hyperdrive(state / "over hyperdrive", seed) as it:
-        yield it
+    with over_hyperdrive(state / "over hyperdrive", seed) as worker_and_relay:
+        yield worker_and_relay
 
 
 @pytest.fixture

@@ -104,12 +104,14 @@ def test_a_client_that_timed_out_can_retry_with_its_key(worker: Running) -> None
     assert worker.rows('SELECT count(*) FROM "User" WHERE email = %s', email) == [(1,)]
 
 
-@pytest.mark.parametrize("key", [False, True], ids=["one key each", "one shared key"])
-def test_simultaneous_sign_ups_of_one_address_create_one_user(worker: Running, *, key: bool) -> None:
+@pytest.mark.parametrize("shared_key", [False, True], ids=["one key each", "one shared key"])
+def test_simultaneous_sign_ups_of_one_address_create_one_user(worker: Running, *, shared_key: bool) -> None:
     """With separate keys, one request gets 201 and the others get 409. With a shared key, all get 201 with one id."""
     number = 16
-    responses = worker.post_simultaneously(number, key=key)
+    responses = worker.post_simultaneously(number, shared_key=shared_key)
     statuses = sorted(response.status_code for response in responses)
-    assert statuses == ([201] * number if key else [201] + [409] * (number - 1))
-    ((user,),) = {tuple(response.json()["user"].values())[:1] for response in responses if response.status_code == 201}
-    assert worker.rows('SELECT count(*) FROM "User" WHERE id = %s', user) == [(1,)]
+    assert statuses == ([201] * number if shared_key else [201] + [409] * (number - 1))
+    ((user_id,),) = {
+        tuple(response.json()["user"].values())[:1] for response in responses if response.status_code == 201
+    }
+    assert worker.rows('SELECT count(*) FROM "User" WHERE id = %s', user_id) == [(1,)]

@@ -85,8 +85,10 @@ def test_a_taken_port_is_explained(home: Path) -> None:
         port = int(other.stdout.readline())
         output = failure(home, port=port)
         other.communicate("\n")
-    who = rf"by python\S* \(process {other.pid}, in {re.escape(str(home))}\)"
-    assert is_explained(output, f"port {port} is taken {who}; ", "another process uses the port", r"PORT=\d+ make dev")
+    process = rf"by python\S* \(process {other.pid}, in {re.escape(str(home))}\)"
+    assert is_explained(
+        output, f"port {port} is taken {process}; ", "another process uses the port", r"PORT=\d+ make dev"
+    )
     free = int(re.findall(r"PORT=(\d+)", output)[0])
     with socket.create_server(("127.0.0.1", free)):
         pass

@@ -25,7 +25,8 @@ WEBHOOKS = """SELECT count(*) FROM "Outbox" WHERE starts_with(kind, 'user.')"""
 def outcomes(receiver: Receiver) -> Iterator[Callable[[Exchange], None]]:
     """Yield an outcome for each request: an error, two accepted events, no response, and then only accepted events."""
     return itertools.chain(
-        [respond_with(500), receiver.accept_at_length, receiver.accept, hang], itertools.repeat(receiver.accept)
+        [respond_with(500), receiver.accept_with_an_incomplete_response, receiver.accept, hang],
+        itertools.repeat(receiver.accept),
     )
 
 
@@ -34,8 +35,8 @@ def notifying(worker: Running, state: Path) -> Iterator[tuple[Running, Receiver]
     """Run a Worker that posts webhooks to a receiver."""
     with receiving(outcomes) as receiver:
         url = f"http://127.0.0.1:{receiver.relay.port}/hooks"
-        with behind_a_relay(worker, state / "notifying", WEBHOOK_URL=url, WEBHOOK_SECRET=SECRET) as (it, _):
-            yield it, receiver
+        with behind_a_relay(worker, state / "notifying", WEBHOOK_URL=url, WEBHOOK_SECRET=SECRET) as (running, _):
+            yield running, receiver
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -51,8 +51,8 @@ def custom_worker(worker: Running, state: Path) -> Iterator[Running]:
         "HASH_QUEUE": HASH_QUEUE,
         "PASSWORD_PEPPER": OLD_PEPPER,
     }
-    with behind_a_relay(worker, state / "custom_worker", **settings) as (it, _):
-        yield it
+    with behind_a_relay(worker, state / "custom_worker", **settings) as (running, _):
+        yield running
 
 
 def stored_hash(worker: Running, email: str) -> str:
@@ -150,10 +150,10 @@ def test_a_scrypt_hash_of_an_earlier_version_is_verified(worker: Running) -> Non
     text = "$".join(b64encode(part).decode().rstrip("=") for part in (salt, derived))
     insert = 'INSERT INTO "User" (name, email, password, idempotency_key) VALUES (%s, %s, %s, %s) RETURNING id'
     key = hashlib.sha256(body["email"].encode()).digest()
-    ((number,),) = worker.rows(insert, "Ada", body["email"], f"$scrypt$ln=14,r=8,p=5${text}", key)
+    ((user_id,),) = worker.rows(insert, "Ada", body["email"], f"$scrypt$ln=14,r=8,p=5${text}", key)
     headers = {"idempotency-key": body["email"]}
     again = worker.client.post("/", json=body, headers=headers)
-    assert (again.status_code, again.json()["user"]["id"]) == (201, number)
+    assert (again.status_code, again.json()["user"]["id"]) == (201, user_id)
     assert again.headers["idempotency-replayed"] == "true"
     other = worker.client.post("/", json={**body, "password": "another long password"}, headers=headers)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
@@ -241,8 +241,8 @@ def test_replays_beyond_the_queue_are_refused_at_once(worker: Running, custom_wo
     responses = post_simultaneously(custom_worker, [(body, {"idempotency-key": body["email"]})] * 50)
     assert {each.status_code for each in responses} == {201, 503}
     require_refused_at_admission(custom_worker, responses)
-    ((number,),) = worker.rows('SELECT id FROM "User" WHERE email = %s', body["email"])
-    assert {each.json()["user"]["id"] for each in responses if each.status_code == 201} == {number}
+    ((user_id,),) = worker.rows('SELECT id FROM "User" WHERE email = %s', body["email"])
+    assert {each.json()["user"]["id"] for each in responses if each.status_code == 201} == {user_id}
 
 
 def test_disconnected_clients_do_not_delay_others(custom_worker: Running) -> None:

@@ -20,8 +20,8 @@ FLOOD = 4
 def limited_worker(worker: Running, state: Path) -> Iterator[Running]:
     """Run a Worker with low rate limits."""
     config = limited(CLIENT_LIMIT=CLIENT_LIMIT, EMAIL_LIMIT=EMAIL_LIMIT)
-    with behind_a_relay(worker, state / "limited", config) as (it, _):
-        yield it
+    with behind_a_relay(worker, state / "limited", config) as (running, _):
+        yield running
 
 
 def test_requests_beyond_a_limit_get_429(limited_worker: Running) -> None:

@@ -37,15 +37,15 @@ class TlsStack:
 def stack(worker: Running, state: Path) -> Iterator[TlsStack]:
     """Run a Worker whose DATABASE_URL begins with sql+https://; the terminator is not running yet."""
     (home := state / "behind-tls").mkdir()
-    it = tls.terminator(home, worker.proxy.port or 0)
-    (home / "dev.vars").write_text(f'DATABASE_URL="sql+https://{worker.proxy.username}@127.0.0.1:{it.port}/"\n')
+    terminator = tls.terminator(home, worker.proxy.port or 0)
+    (home / "dev.vars").write_text(f'DATABASE_URL="sql+https://{worker.proxy.username}@127.0.0.1:{terminator.port}/"\n')
     lines: list[str] = []
     options = Options(home, home / "dev.vars", free_port(), ready="/health", say=lines.append, config=limited())
     with pytest.MonkeyPatch.context() as patch:
         # wrangler dev makes workerd trust these certificates in addition to the public ones.
-        patch.setenv("NODE_EXTRA_CA_CERTS", str(it.certificate))
+        patch.setenv("NODE_EXTRA_CA_CERTS", str(terminator.certificate))
         with run_checked(options, lines) as running:
-            yield TlsStack(running, it, worker.proxy.username)
+            yield TlsStack(running, terminator, worker.proxy.username)
 
 
 @pytest.mark.parametrize("run", [pytest.param(tls.relay, id="relay"), *tls.FRONTS])
@@ -95,21 +95,21 @@ def impostor(port: int, home: Path) -> Iterator[Impostor]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity.certificate, identity.key)
     listener = socket.create_server(("127.0.0.1", port))
-    it = Impostor()
+    server = Impostor()
 
     def serve() -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = listener.accept()
-                it.handshakes += 1
+                server.handshakes += 1
                 client.settimeout(5)
                 with contextlib.suppress(OSError), context.wrap_socket(client, server_side=True) as connection:
-                    it.received.append(connection.recv(65536))
+                    server.received.append(connection.recv(65536))
 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        yield it
+        yield server
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
@@ -118,12 +118,12 @@ def impostor(port: int, home: Path) -> Iterator[Impostor]:
 
 def test_a_server_with_an_untrusted_certificate_gets_no_data(stack: TlsStack, tmp_path: Path, matrix: Matrix) -> None:
     """The Worker responds 503, and sends the server neither its token nor the user's data."""
-    with impostor(stack.terminator.port, tmp_path) as it:
+    with impostor(stack.terminator.port, tmp_path) as server:
         start = time.monotonic()
         response = stack.worker.sign_up()
         seconds = time.monotonic() - start
     assert (response.status_code, response.json()["code"]) == (503, "proxy_unavailable")
     assert seconds < DEADLINE + GRACE
-    assert it.handshakes
-    assert not any(it.received)
+    assert server.handshakes
+    assert not any(server.received)
     matrix.add("untrusted certificate", "", outcome(response, seconds), "", "0")

