@@ -42,9 +42,9 @@ def visit(browser: Browser, worker: Running) -> Iterator[Visitor]:
     with contextlib.ExitStack() as contexts:
 
         def open_page(path: str | None = "/", **options: Any) -> Visit:
-            it = contexts.enter_context(visiting(browser, worker.stack.base_url, **options))
+            tab = contexts.enter_context(visiting(browser, worker.stack.base_url, **options))
             if path is not None:
-                it.open(path)
-            return it
+                tab.open(path)
+            return tab
 
         yield open_page

@@ -28,15 +28,15 @@ class Screenshot:
     options: dict[str, Any]
 
 
-def _fill_form(it: Visit) -> None:
-    it.fill(name=NAME, email=EMAIL, password="correct horse")
+def _fill_form(tab: Visit) -> None:
+    tab.fill(name=NAME, email=EMAIL, password="correct horse")
 
 
-def _submit_invalid_form(it: Visit) -> None:
-    it.expected_statuses.add(422)
-    it.fill(name=NAME, email="ada@example", password="correct horse")
-    it.submit()
-    it.page.locator("#summary").wait_for()
+def _submit_invalid_form(tab: Visit) -> None:
+    tab.expected_statuses.add(422)
+    tab.fill(name=NAME, email="ada@example", password="correct horse")
+    tab.submit()
+    tab.page.locator("#summary").wait_for()
 
 
 _DESKTOP = {"width": 640, "height": 660}
@@ -50,12 +50,12 @@ SCREENSHOTS = {
 }
 
 
-def take(it: Visit, screenshot: Screenshot) -> bytes:
+def take(tab: Visit, screenshot: Screenshot) -> bytes:
     """Return a screenshot as a small PNG, without caret and animations, so that it is reproducible."""
-    screenshot.prepare(it)
-    it.page.evaluate("document.activeElement.blur()")
-    it.page.mouse.move(0, 0)
-    picture = Image.open(io.BytesIO(it.page.screenshot(animations="disabled", caret="hide")))
+    screenshot.prepare(tab)
+    tab.page.evaluate("document.activeElement.blur()")
+    tab.page.mouse.move(0, 0)
+    picture = Image.open(io.BytesIO(tab.page.screenshot(animations="disabled", caret="hide")))
     small = io.BytesIO()
     picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return small.getvalue()

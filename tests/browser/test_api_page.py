@@ -17,21 +17,21 @@ SWAGGER_UI = {
 
 def test_the_page_lists_the_paths_and_sends_requests(visit: Visitor) -> None:
     """The Worker's paths are listed, and a request sent from the page reaches the Worker."""
-    it = visit("/docs")
-    it.page.locator(".opblock").first.wait_for()
-    paths = it.page.locator(".opblock-summary-path").all_inner_texts()
+    tab = visit("/docs")
+    tab.page.locator(".opblock").first.wait_for()
+    paths = tab.page.locator(".opblock-summary-path").all_inner_texts()
     assert {"/", "/health", "/ready", "/openapi.json"} <= {path.replace("\N{ZERO WIDTH SPACE}", "") for path in paths}
-    health = it.page.locator(".opblock").filter(has_text="/health").first
+    health = tab.page.locator(".opblock").filter(has_text="/health").first
     health.locator(".opblock-summary-control").click()
     health.get_by_role("button", name="Try it out").click()
     health.get_by_role("button", name="Execute").click()
     health.locator(".live-responses-table .response-col_status").get_by_text("200").wait_for()
-    assert it.requests[-1].url == f"{it.base_url}/health"
+    assert tab.requests[-1].url == f"{tab.base_url}/health"
 
 
 def test_axe_finds_only_known_violations_of_swagger_ui(visit: Visitor) -> None:
     """The markup outside Swagger UI has no violations."""
-    it = visit("/docs")
-    it.page.locator(".opblock").first.wait_for()
-    assert violations(it.page, ("#api > *",)) == []
-    assert {each.split(" ")[0] for each in violations(it.page)} == set(SWAGGER_UI)
+    tab = visit("/docs")
+    tab.page.locator(".opblock").first.wait_for()
+    assert violations(tab.page, ("#api > *",)) == []
+    assert {each.split(" ")[0] for each in violations(tab.page)} == set(SWAGGER_UI)

@@ -5,7 +5,7 @@ from playwright.sync_api import ViewportSize
 
 from signup.i18n.catalog import LANGUAGES, texts
 from tests.browser.conftest import Visitor
-from tests.browser.stages import done, errors
+from tests.browser.stages import sign_up, submit_invalid_fields
 from tests.browser.visits import DESKTOP, PHONE
 
 MAX_BYTES = 30 * 1024
@@ -31,10 +31,10 @@ _LIGHTNESS = """() => ["backgroundColor", "color"].map((name) => {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_follows_the_systems_colour_scheme(visit: Visitor, scheme: str) -> None:
     """The dark scheme has light text on a dark background; `color-scheme` applies to fields and scroll bars."""
-    it = visit(color_scheme=scheme)
-    background, text = it.page.evaluate(_LIGHTNESS)
+    tab = visit(color_scheme=scheme)
+    background, text = tab.page.evaluate(_LIGHTNESS)
     assert (background < 0.2, text > 0.8) == ((True, True) if scheme == "dark" else (False, False))
-    assert it.page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light dark"
+    assert tab.page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light dark"
 
 
 @pytest.mark.parametrize("locale", LANGUAGES)
@@ -45,14 +45,14 @@ def test_there_is_no_layout_shift(visit: Visitor, viewport: ViewportSize, locale
     Shifts within half a second of a click are included, because a response may take longer. The summary of errors moves
     the form, which slides to its new place by a transform. Browsers do not count transforms as layout shifts.
     """
-    it = visit(viewport=viewport, locale=locale, reduced_motion="no-preference")
-    assert it.layout_shift() == 0
-    it.page.locator("#password").press_sequentially("a" * 20)
-    assert it.layout_shift() == 0
-    errors(it)
-    assert it.layout_shift() == 0
-    done(it)
-    assert it.layout_shift() == 0
+    tab = visit(viewport=viewport, locale=locale, reduced_motion="no-preference")
+    assert tab.layout_shift() == 0
+    tab.page.locator("#password").press_sequentially("a" * 20)
+    assert tab.layout_shift() == 0
+    submit_invalid_fields(tab)
+    assert tab.layout_shift() == 0
+    sign_up(tab)
+    assert tab.layout_shift() == 0
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -61,30 +61,30 @@ def test_every_error_fits_below_its_field(visit: Visitor, language: str) -> None
 
     The test shows every text below the field of the e-mail address.
     """
-    it = visit(viewport=PHONE, locale=language)
+    tab = visit(viewport=PHONE, locale=language)
     messages = [text.replace("{limit}", "100") for text in texts(language).field_errors.values()]
-    assert it.page.evaluate(_TOO_LONG, [*messages, texts(language).details["email_taken"]]) == []
-    assert it.page.evaluate(_TOO_LONG, ["x " * 100]) == ["x " * 100]
+    assert tab.page.evaluate(_TOO_LONG, [*messages, texts(language).details["email_taken"]]) == []
+    assert tab.page.evaluate(_TOO_LONG, ["x " * 100]) == ["x " * 100]
 
 
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_the_page_is_smaller_than_30_kib(visit: Visitor, locale: str) -> None:
     """The size includes HTML, style sheet and script, uncompressed. A headless browser requests no other file."""
-    it = visit(locale=locale)
-    it.page.wait_for_load_state("networkidle")
+    tab = visit(locale=locale)
+    tab.page.wait_for_load_state("networkidle")
     sizes = {}
-    for request in it.requests:
+    for request in tab.requests:
         response = request.response()
         assert response is not None
         sizes[request.resource_type] = len(response.body())
     assert set(sizes) == {"document", "stylesheet", "script"}
-    assert len(it.requests) == len(sizes)
+    assert len(tab.requests) == len(sizes)
     assert sum(sizes.values()) < MAX_BYTES, sizes
 
 
 def test_the_page_has_an_svg_icon(visit: Visitor) -> None:
     """A headless browser does not request the icon by itself, so the test does."""
-    it = visit()
-    path = it.page.locator("link[rel=icon]").get_attribute("href")
-    response = it.page.request.get(f"{it.base_url}{path}")
+    tab = visit()
+    path = tab.page.locator("link[rel=icon]").get_attribute("href")
+    response = tab.page.request.get(f"{tab.base_url}{path}")
     assert (response.status, response.headers["content-type"]) == (200, "image/svg+xml")

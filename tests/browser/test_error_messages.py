@@ -25,17 +25,17 @@ def details(worker: Running, fields: dict[str, str], locale: str) -> dict[str, s
     return {error["pointer"][1:]: error["detail"] for error in response.json()["errors"]}
 
 
-def summary_is_above_form(it: Visit) -> bool:
+def summary_is_above_form(tab: Visit) -> bool:
     """Return whether the summary is visible in the window and above the form."""
-    summary, form = it.page.locator("#summary").bounding_box(), it.page.locator("#sign-up").bounding_box()
+    summary, form = tab.page.locator("#summary").bounding_box(), tab.page.locator("#sign-up").bounding_box()
     assert summary is not None
     assert form is not None
     return 0 <= summary["y"] < summary["y"] + summary["height"] <= form["y"]
 
 
-def marked_fields(it: Visit) -> set[str]:
+def marked_fields(tab: Visit) -> set[str]:
     """Return the fields that are marked as invalid."""
-    return {name for name in FIELDS if it.page.locator(f"#{name}").get_attribute("aria-invalid") == "true"}
+    return {name for name in FIELDS if tab.page.locator(f"#{name}").get_attribute("aria-invalid") == "true"}
 
 
 @WITH_AND_WITHOUT_SCRIPT
@@ -52,28 +52,28 @@ def test_each_error_is_shown_at_its_field(
     expected = details(worker, fields, locale)
     invalid_fields = set(changed)
     assert set(expected) == invalid_fields
-    it = visit(locale=locale, java_script_enabled=script)
-    it.expected_statuses.add(422)
-    it.fill(**fields)
-    assert it.submit().status == 422
-    it.page.locator("#summary").wait_for()
-    assert marked_fields(it) == invalid_fields
+    tab = visit(locale=locale, java_script_enabled=script)
+    tab.expected_statuses.add(422)
+    tab.fill(**fields)
+    assert tab.submit().status == 422
+    tab.page.locator("#summary").wait_for()
+    assert marked_fields(tab) == invalid_fields
     for name in FIELDS:
-        error = it.page.locator(f"#{name}-error")
+        error = tab.page.locator(f"#{name}-error")
         assert error.is_visible() == (name in invalid_fields)
         if name in invalid_fields:
             assert expected[name] in error.inner_text()
-            assert expected[name] in it.described_by(name)
-    assert it.focused() == "summary"
-    assert summary_is_above_form(it)
-    assert it.page.locator("#name").input_value() == fields["name"]
-    assert it.page.locator("#email").input_value() == fields["email"]
-    assert it.page.locator("#password").input_value() == (fields["password"] if script else "")
-    links = it.page.locator("#summary a").all()
+            assert expected[name] in tab.described_by(name)
+    assert tab.focused() == "summary"
+    assert summary_is_above_form(tab)
+    assert tab.page.locator("#name").input_value() == fields["name"]
+    assert tab.page.locator("#email").input_value() == fields["email"]
+    assert tab.page.locator("#password").input_value() == (fields["password"] if script else "")
+    links = tab.page.locator("#summary a").all()
     assert len(links) == len(invalid_fields)
     for link in links:
         link.click()
-        assert f"#{it.focused()}" == link.get_attribute("href")
+        assert f"#{tab.focused()}" == link.get_attribute("href")
 
 
 @WITH_AND_WITHOUT_SCRIPT
@@ -81,27 +81,27 @@ def test_a_taken_address_is_shown_at_its_field(visit: Visitor, worker: Running, 
     """The 409 is shown at the field of the address; with another address the sign-up succeeds."""
     email = new_email()
     assert worker.sign_up(email=email).status_code == 201
-    it = visit(java_script_enabled=script)
-    it.expected_statuses.add(409)
-    it.fill(name="Ada", email=email.upper(), password=PASSWORD)
-    assert it.submit().status == 409
-    it.page.locator("#email-error").wait_for()
-    assert marked_fields(it) == {"email"}
-    assert it.focused() == "summary"
-    assert it.page.locator("#summary a").get_attribute("href") == "#email"
-    it.fill(email=new_email(), password=PASSWORD)
-    assert it.submit().status == 201
-    it.page.locator("#done").wait_for()
+    tab = visit(java_script_enabled=script)
+    tab.expected_statuses.add(409)
+    tab.fill(name="Ada", email=email.upper(), password=PASSWORD)
+    assert tab.submit().status == 409
+    tab.page.locator("#email-error").wait_for()
+    assert marked_fields(tab) == {"email"}
+    assert tab.focused() == "summary"
+    assert tab.page.locator("#summary a").get_attribute("href") == "#email"
+    tab.fill(email=new_email(), password=PASSWORD)
+    assert tab.submit().status == 201
+    tab.page.locator("#done").wait_for()
 
 
 @WITH_AND_WITHOUT_SCRIPT
 def test_a_problem_without_a_field_is_shown_in_the_summary(visit: Visitor, script: bool) -> None:
     """The 413 has no field errors: the summary has the focus, and no field is marked."""
-    it = visit(java_script_enabled=script)
-    it.expected_statuses.add(413)
-    it.fill(name="x" * 17_000, email=new_email(), password=PASSWORD)
-    assert it.submit().status == 413
-    it.page.locator("#summary").wait_for()
-    assert it.page.locator("#summary").inner_text()
-    assert it.focused() == "summary"
-    assert marked_fields(it) == set()
+    tab = visit(java_script_enabled=script)
+    tab.expected_statuses.add(413)
+    tab.fill(name="x" * 17_000, email=new_email(), password=PASSWORD)
+    assert tab.submit().status == 413
+    tab.page.locator("#summary").wait_for()
+    assert tab.page.locator("#summary").inner_text()
+    assert tab.focused() == "summary"
+    assert marked_fields(tab) == set()

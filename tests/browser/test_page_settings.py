@@ -105,12 +105,12 @@ def visit(browser: Browser, configured: ConfiguredPage) -> Iterator[Callable[...
     with contextlib.ExitStack() as contexts:
 
         def open_page(path: str = link("example.com", 100), **options: object) -> Visit:
-            it = contexts.enter_context(visiting(browser, configured.worker.stack.base_url, **options))
-            it.allowed_origins = {configured.next_origin, TURNSTILE}
-            it.page.route(f"{TURNSTILE}/**", _widget)
-            it.expected_statuses.add(403)
-            it.open(path)
-            return it
+            tab = contexts.enter_context(visiting(browser, configured.worker.stack.base_url, **options))
+            tab.allowed_origins = {configured.next_origin, TURNSTILE}
+            tab.page.route(f"{TURNSTILE}/**", _widget)
+            tab.expected_statuses.add(403)
+            tab.open(path)
+            return tab
 
         yield open_page
 
@@ -122,8 +122,8 @@ def _widget(route: Route) -> None:
 
 def test_the_colour_is_applied(visit: Callable[..., Visit]) -> None:
     """The content security policy allows the style, and the text colour has enough contrast: black on yellow."""
-    it = visit()
-    style = it.page.evaluate(
+    tab = visit()
+    style = tab.page.evaluate(
         "(({backgroundColor, color}) => [backgroundColor, color])(getComputedStyle(document.getElementById('submit')))"
     )
     assert style == [AS_RGB, "rgb(0, 0, 0)"]
@@ -131,19 +131,19 @@ def test_the_colour_is_applied(visit: Callable[..., Visit]) -> None:
 
 def test_the_service_name_is_shown(visit: Callable[..., Visit]) -> None:
     """The name is escaped correctly on the page and in the title."""
-    it = visit()
-    assert it.page.get_by_text("Tom & Jerry's <Café>", exact=True).is_visible()
-    assert "Tom & Jerry's <Café>" in it.page.title()
+    tab = visit()
+    assert tab.page.get_by_text("Tom & Jerry's <Café>", exact=True).is_visible()
+    assert "Tom & Jerry's <Café>" in tab.page.title()
 
 
 def test_the_script_opens_the_next_page(visit: Callable[..., Visit], configured: ConfiguredPage) -> None:
     """NEXT_URL is opened after the sign-up, which includes the widget's token."""
-    it = visit()
-    it.page.locator("[name=cf-turnstile-response]").wait_for(state="attached")
-    it.fill(name="Ada", email=new_email(), password=PASSWORD)
-    it.submit()
-    it.page.wait_for_url(f"{configured.next_origin}/welcome?from=signup")
-    assert it.page.title() == "Welcome"
+    tab = visit()
+    tab.page.locator("[name=cf-turnstile-response]").wait_for(state="attached")
+    tab.fill(name="Ada", email=new_email(), password=PASSWORD)
+    tab.submit()
+    tab.page.wait_for_url(f"{configured.next_origin}/welcome?from=signup")
+    assert tab.page.title() == "Welcome"
     assert configured.siteverify.seen[-1]["response"].startswith("good|localhost|sign-up|")
 
 
@@ -152,12 +152,12 @@ def test_a_form_post_is_redirected_to_the_next_page(visit: Callable[..., Visit],
 
     Turnstile needs JavaScript, so the form is submitted in a way that the page's own script does not intercept.
     """
-    it = visit()
-    it.page.locator("[name=cf-turnstile-response]").wait_for(state="attached")
-    it.fill(name="Ada", email=new_email(), password=PASSWORD)
-    it.page.evaluate("HTMLFormElement.prototype.submit.call(document.getElementById('sign-up'))")
-    it.page.wait_for_url(f"{configured.next_origin}/welcome?from=signup")
-    post = it.posts()[-1]
+    tab = visit()
+    tab.page.locator("[name=cf-turnstile-response]").wait_for(state="attached")
+    tab.fill(name="Ada", email=new_email(), password=PASSWORD)
+    tab.page.evaluate("HTMLFormElement.prototype.submit.call(document.getElementById('sign-up'))")
+    tab.page.wait_for_url(f"{configured.next_origin}/welcome?from=signup")
+    post = tab.posts()[-1]
     response = post.response()
     assert response is not None
     assert response.status == 303
@@ -166,14 +166,14 @@ def test_a_form_post_is_redirected_to_the_next_page(visit: Callable[..., Visit],
 
 def test_a_missing_token_is_shown_without_javascript(visit: Callable[..., Visit]) -> None:
     """A note on the page states that the widget needs JavaScript; a submission shows the error at the widget."""
-    it = visit(java_script_enabled=False)
-    it.expected_statuses.add(422)
-    assert it.page.locator("noscript").inner_text()
-    it.fill(name="Ada", email=new_email(), password=PASSWORD)
-    assert it.submit().status == 422
-    it.page.locator("#cf-turnstile-response-error").wait_for()
+    tab = visit(java_script_enabled=False)
+    tab.expected_statuses.add(422)
+    assert tab.page.locator("noscript").inner_text()
+    tab.fill(name="Ada", email=new_email(), password=PASSWORD)
+    assert tab.submit().status == 422
+    tab.page.locator("#cf-turnstile-response-error").wait_for()
     # The form keeps its invitation.
-    assert it.page.locator("[name=invitation]").input_value()
+    assert tab.page.locator("[name=invitation]").input_value()
 
 
 def test_the_policy_allows_only_turnstile_and_the_next_page(configured: ConfiguredPage) -> None:
@@ -199,23 +199,23 @@ def test_an_invitation_signs_the_invited_address_up_once(
     email = new_email()
     path = link(email, verifies=True)
     for is_used in (False, True):
-        it = visit(path)
-        it.page.locator("[name=cf-turnstile-response]").wait_for(state="attached")
-        assert it.page.locator("#email").input_value() == email
-        assert it.page.locator("#email").is_editable() is False
-        it.fill(name="Ada", password=PASSWORD)
+        tab = visit(path)
+        tab.page.locator("[name=cf-turnstile-response]").wait_for(state="attached")
+        assert tab.page.locator("#email").input_value() == email
+        assert tab.page.locator("#email").is_editable() is False
+        tab.fill(name="Ada", password=PASSWORD)
         if script:
-            it.submit()
+            tab.submit()
         else:
-            it.page.evaluate("HTMLFormElement.prototype.submit.call(document.getElementById('sign-up'))")
+            tab.page.evaluate("HTMLFormElement.prototype.submit.call(document.getElementById('sign-up'))")
         if is_used:
-            it.page.locator("#summary").get_by_text(texts("en").details["bad_invitation"]).wait_for()
-            assert it.page.locator("[name=invitation]").input_value() == path.partition("=")[2]
-            assert it.page.locator("#email").is_editable() is False
+            tab.page.locator("#summary").get_by_text(texts("en").details["bad_invitation"]).wait_for()
+            assert tab.page.locator("[name=invitation]").input_value() == path.partition("=")[2]
+            assert tab.page.locator("#email").is_editable() is False
         else:
-            it.page.wait_for_url(f"{configured.next_origin}/**")
+            tab.page.wait_for_url(f"{configured.next_origin}/**")
         # No request to another origin (for the widget's script and the next page) has the link as its referrer.
-        foreign = [each for each in it.requests if not each.url.startswith(it.base_url)]
+        foreign = [each for each in tab.requests if not each.url.startswith(tab.base_url)]
         assert foreign
         assert not [each for each in foreign if "invitation" in each.all_headers().get("referer", "")]
     rows = worker.rows('SELECT email_verified_at IS NOT NULL FROM "User" WHERE email = %s', email)
@@ -258,13 +258,13 @@ def test_every_page_of_an_invitation_is_accessible(visit: Callable[..., Visit], 
         (link("example.com", ttl=-1), translations.details["bad_invitation"]),
         ("/", translations.details["invitation_required"]),
     ):
-        it = visit(path, locale=locale)
-        assert shown in it.page.locator("main").inner_text()
-        results = violations(it.page)
-        it.page.emulate_media(color_scheme="dark")
-        it.page.set_viewport_size(PHONE)
-        assert results + violations(it.page) == []
-        assert it.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        tab = visit(path, locale=locale)
+        assert shown in tab.page.locator("main").inner_text()
+        results = violations(tab.page)
+        tab.page.emulate_media(color_scheme="dark")
+        tab.page.set_viewport_size(PHONE)
+        assert results + violations(tab.page) == []
+        assert tab.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
 @pytest.mark.skipif(not LONG, reason="runs only in make test-long")

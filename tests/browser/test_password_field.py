@@ -15,19 +15,19 @@ PASSWORDS += [("x" + "\N{COMBINING GRAVE ACCENT}" * 20, 4), ("\u0e17\u0e35\u0e48
 
 def test_a_password_can_be_pasted(visit: Visitor) -> None:
     """Users of password managers may have to paste the password."""
-    it = visit()
-    it.fill(name="a password from elsewhere")
-    it.page.locator("#name").press("Control+a")
-    it.page.keyboard.press("Control+c")
-    it.page.locator("#password").press("Control+v")
-    assert it.page.locator("#password").input_value() == "a password from elsewhere"
+    tab = visit()
+    tab.fill(name="a password from elsewhere")
+    tab.page.locator("#name").press("Control+a")
+    tab.page.keyboard.press("Control+c")
+    tab.page.locator("#password").press("Control+v")
+    assert tab.page.locator("#password").input_value() == "a password from elsewhere"
 
 
 def test_a_button_shows_and_hides_the_password(visit: Visitor) -> None:
     """The button has a pressed state, and the value is kept."""
-    it = visit()
-    field, show = it.page.locator("#password"), it.page.locator("#show-password")
-    it.fill(password="seen")
+    tab = visit()
+    field, show = tab.page.locator("#password"), tab.page.locator("#show-password")
+    tab.fill(password="seen")
     states = []
     for _ in range(3):
         states.append((field.get_attribute("type"), show.get_attribute("aria-pressed"), field.input_value()))
@@ -37,9 +37,9 @@ def test_a_button_shows_and_hides_the_password(visit: Visitor) -> None:
 
 def test_the_button_is_hidden_without_javascript(visit: Visitor) -> None:
     """The hint with the minimum length is still visible."""
-    it = visit(java_script_enabled=False)
-    assert not it.page.locator("#show-password").is_visible()
-    assert str(MIN_LENGTH) in it.page.locator("#password-hint").inner_text()
+    tab = visit(java_script_enabled=False)
+    assert not tab.page.locator("#show-password").is_visible()
+    assert str(MIN_LENGTH) in tab.page.locator("#password-hint").inner_text()
 
 
 @pytest.mark.parametrize("locale", LANGUAGES)
@@ -48,20 +48,20 @@ def test_the_number_of_missing_characters_is_shown(visit: Visitor, locale: str) 
 
     The number is in a polite live region.
     """
-    it = visit(locale=locale)
-    missing = it.page.locator("#password-missing")
+    tab = visit(locale=locale)
+    missing = tab.page.locator("#password-missing")
     assert missing.get_attribute("aria-live") == "polite"
     for password, length in PASSWORDS:
-        it.fill(password=password)
+        tab.fill(password=password)
         assert re.findall(r"\d+", missing.inner_text()) == [str(MIN_LENGTH - length)]
 
 
 def test_a_sufficient_or_too_long_password_is_reported(visit: Visitor) -> None:
     """The text has no number if the password is sufficient, and the number of surplus characters if it is too long."""
-    it = visit()
-    missing = it.page.locator("#password-missing")
-    it.fill(password="\N{CRAB}" * MIN_LENGTH)
+    tab = visit()
+    missing = tab.page.locator("#password-missing")
+    tab.fill(password="\N{CRAB}" * MIN_LENGTH)
     assert missing.inner_text()
     assert not re.search(r"\d", missing.inner_text())
-    it.fill(password="\N{CRAB}" * 130)
+    tab.fill(password="\N{CRAB}" * 130)
     assert re.findall(r"\d+", missing.inner_text()) == ["2"]

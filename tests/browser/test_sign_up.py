@@ -19,20 +19,20 @@ def users(worker: Running, email: str) -> list[str]:
 def test_a_user_signs_up(visit: Visitor, worker: Running, script: bool) -> None:
     """The user is stored; the confirmation has the focus and is in the title, and the form is hidden."""
     email = new_email()
-    it = visit(java_script_enabled=script)
-    before = it.page.title()
-    it.fill(name="Ada Löwe", email=email, password=PASSWORD)
-    response = it.submit()
+    tab = visit(java_script_enabled=script)
+    before = tab.page.title()
+    tab.fill(name="Ada Löwe", email=email, password=PASSWORD)
+    response = tab.submit()
     assert response.status == 201
     assert response.request.headers["content-type"] == (
         "application/json" if script else "application/x-www-form-urlencoded"
     )
-    done = it.page.locator("#done")
+    done = tab.page.locator("#done")
     done.wait_for()
     assert users(worker, email) == ["Ada Löwe"]
-    assert it.focused() == "done"
-    assert not it.page.locator("#sign-up").is_visible()
-    title = it.page.title()
+    assert tab.focused() == "done"
+    assert not tab.page.locator("#sign-up").is_visible()
+    title = tab.page.title()
     assert title != before
     assert title.startswith(done.get_by_role("heading").inner_text())
 
@@ -40,14 +40,14 @@ def test_a_user_signs_up(visit: Visitor, worker: Running, script: bool) -> None:
 def test_a_reload_creates_no_second_user(visit: Visitor, worker: Running) -> None:
     """The browser sends the form again with the same key, and gets the same response."""
     email = new_email()
-    it = visit(java_script_enabled=False)
-    it.fill(name="Ada", email=email, password=PASSWORD)
-    assert it.submit().status == 201
-    again = it.page.reload()
+    tab = visit(java_script_enabled=False)
+    tab.fill(name="Ada", email=email, password=PASSWORD)
+    assert tab.submit().status == 201
+    again = tab.page.reload()
     assert again is not None
     assert (again.status, again.request.method) == (201, "POST")
-    assert it.page.locator("#done").is_visible()
-    assert len(it.posts()) == 2
+    assert tab.page.locator("#done").is_visible()
+    assert len(tab.posts()) == 2
     assert users(worker, email) == ["Ada"]
 
 
@@ -55,44 +55,44 @@ def test_a_reload_creates_no_second_user(visit: Visitor, worker: Running) -> Non
 def test_a_double_click_creates_no_second_user(visit: Visitor, worker: Running, script: bool) -> None:
     """With JavaScript there is one request. Without it there may be two, with the same key."""
     email = new_email()
-    it = visit(java_script_enabled=script)
-    it.fill(name="Ada", email=email, password=PASSWORD)
-    it.page.locator("#submit").dblclick()
-    it.page.locator("#done").wait_for()
+    tab = visit(java_script_enabled=script)
+    tab.fill(name="Ada", email=email, password=PASSWORD)
+    tab.page.locator("#submit").dblclick()
+    tab.page.locator("#done").wait_for()
     if script:
-        assert len(it.posts()) == 1
+        assert len(tab.posts()) == 1
     assert users(worker, email) == ["Ada"]
 
 
 def test_the_form_can_be_used_by_keyboard(visit: Visitor, worker: Running) -> None:
     """Tab visits the controls in visual order with a visible focus, and Enter submits the form."""
     email = new_email()
-    it = visit()
+    tab = visit()
     focused_ids = []
     for _ in TAB_ORDER:
-        it.page.keyboard.press("Tab")
-        focused_ids.append(it.focused())
-        style = it.page.evaluate(
+        tab.page.keyboard.press("Tab")
+        focused_ids.append(tab.focused())
+        style = tab.page.evaluate(
             "(({outlineStyle, outlineWidth}) => [outlineStyle, outlineWidth])(getComputedStyle(document.activeElement))"
         )
         assert style == ["solid", "3px"]
     assert focused_ids == TAB_ORDER
-    it.expected_statuses.add(422)
-    with it.page.expect_response("**/"):
-        it.page.keyboard.press("Enter")
-    it.page.locator("#summary").wait_for()
-    assert it.focused() == "summary"
-    it.page.keyboard.press("Tab")
-    it.page.keyboard.press("Enter")
-    assert it.focused() == "name"
-    it.page.keyboard.type("Ada")
-    it.page.keyboard.press("Tab")
-    it.page.keyboard.type(email)
-    it.page.keyboard.press("Tab")
-    it.page.keyboard.press("Space")
-    assert it.page.locator("#password").get_attribute("type") == "text"
-    it.page.keyboard.press("Tab")
-    it.page.keyboard.type(PASSWORD)
-    it.page.keyboard.press("Enter")
-    it.page.locator("#done").wait_for()
+    tab.expected_statuses.add(422)
+    with tab.page.expect_response("**/"):
+        tab.page.keyboard.press("Enter")
+    tab.page.locator("#summary").wait_for()
+    assert tab.focused() == "summary"
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("Enter")
+    assert tab.focused() == "name"
+    tab.page.keyboard.type("Ada")
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.type(email)
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("Space")
+    assert tab.page.locator("#password").get_attribute("type") == "text"
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.type(PASSWORD)
+    tab.page.keyboard.press("Enter")
+    tab.page.locator("#done").wait_for()
     assert users(worker, email) == ["Ada"]

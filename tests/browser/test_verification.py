@@ -48,10 +48,10 @@ def visit_verifying(browser: Browser, verifying: Running) -> Iterator[Visitor]:
     with contextlib.ExitStack() as contexts:
 
         def open_page(path: str | None = "/", **options: Any) -> Visit:
-            it = contexts.enter_context(visiting(browser, verifying.stack.base_url, **options))
+            tab = contexts.enter_context(visiting(browser, verifying.stack.base_url, **options))
             if path is not None:
-                it.open(path)
-            return it
+                tab.open(path)
+            return tab
 
         yield open_page
 
@@ -101,28 +101,28 @@ def test_a_user_verifies_the_address(
     No request has the token in its referrer, and the form is posted with the origin "null".
     """
     email, translations = new_email(), texts(language)
-    it = visit_verifying(locale=language, java_script_enabled=script)
-    it.fill(name="Ada Löwe", email=email, password=PASSWORD)
-    it.submit()
-    it.page.locator("#done").wait_for()
-    assert translations.page.check_inbox in it.page.locator("#done").inner_text()
+    tab = visit_verifying(locale=language, java_script_enabled=script)
+    tab.fill(name="Ada Löwe", email=email, password=PASSWORD)
+    tab.submit()
+    tab.page.locator("#done").wait_for()
+    assert translations.page.check_inbox in tab.page.locator("#done").inner_text()
     (mail,) = read_mails(verifying, email)
     assert mail.subject == translations.mails.verify_subject.format(service="Tea")
     assert mail.path in mail.html
     verified = 'SELECT email_verified_at IS NOT NULL FROM "User" WHERE email = %s'
     for title in (translations.page.verified_title, translations.page.already_verified_title):
-        response = it.open(mail.path)
-        assert (response.status, it.page.locator("html").get_attribute("lang")) == (200, language)
+        response = tab.open(mail.path)
+        assert (response.status, tab.page.locator("html").get_attribute("lang")) == (200, language)
         for shown in (email, "Ada Löwe", "Tea", translations.page.verify_password):
-            assert shown in it.page.locator("main").inner_text()
+            assert shown in tab.page.locator("main").inner_text()
         assert title == translations.page.already_verified_title or worker.rows(verified, email) == [(False,)]
-        response = it.submit()
+        response = tab.submit()
         assert (response.status, response.request.all_headers()["origin"]) == (200, "null")
-        assert it.page.get_by_role("heading", level=1).inner_text() == title
-        assert it.focused() == "done"
-        assert "token" not in it.page.url
+        assert tab.page.get_by_role("heading", level=1).inner_text() == title
+        assert tab.focused() == "done"
+        assert "token" not in tab.page.url
         assert worker.rows(verified, email) == [(True,)]
-    assert not [each for each in it.requests if "token" in each.all_headers().get("referer", "")]
+    assert not [each for each in tab.requests if "token" in each.all_headers().get("referer", "")]
 
 
 def test_a_button_removes_an_account_that_the_user_did_not_create(visit_verifying: Visitor, account: Account) -> None:
@@ -131,22 +131,22 @@ def test_a_button_removes_an_account_that_the_user_did_not_create(visit_verifyin
     The buttons that confirm the address and remove the account have the same size.
     """
     (mail,) = read_mails(account.verifying, account.email)
-    it = visit_verifying(mail.path, java_script_enabled=False)
-    sizes = [it.page.locator(each).bounding_box() for each in ("#submit", "#remove")]
+    tab = visit_verifying(mail.path, java_script_enabled=False)
+    sizes = [tab.page.locator(each).bounding_box() for each in ("#submit", "#remove")]
     assert sizes[0] is not None
     assert sizes[1] is not None
     assert [sizes[0][side] for side in ("width", "height")] == [sizes[1][side] for side in ("width", "height")]
-    it.page.locator("#remove").click()
-    assert it.page.get_by_role("heading", level=1).inner_text() == texts("en").page.removed_title
+    tab.page.locator("#remove").click()
+    assert tab.page.get_by_role("heading", level=1).inner_text() == texts("en").page.removed_title
     assert account.rows() == []
     assert account.verifying.sign_up(email=account.email).status_code == 201
-    it.expected_statuses.add(400)
-    it.open(mail.path)
-    it.submit()
-    assert texts("en").titles["bad_verification_token"] in it.page.locator("#summary").inner_text()
-    it.open(mail.path)
-    it.page.locator("#remove").click()
-    assert it.page.get_by_role("heading", level=1).inner_text() == texts("en").page.nothing_to_remove_title
+    tab.expected_statuses.add(400)
+    tab.open(mail.path)
+    tab.submit()
+    assert texts("en").titles["bad_verification_token"] in tab.page.locator("#summary").inner_text()
+    tab.open(mail.path)
+    tab.page.locator("#remove").click()
+    assert tab.page.get_by_role("heading", level=1).inner_text() == texts("en").page.nothing_to_remove_title
     assert [verified for _, verified in account.rows()] == [False]
 
 
@@ -159,26 +159,26 @@ def test_an_invalid_token_verifies_no_user(visit_verifying: Visitor, account: Ac
     expired = SIGNER.sign(replace(claims, expires_at=int(time.time()) - 1))
     forged = TokenSigner([SecretBytes(b"x" * 32)]).sign(claims)
     foreign = SIGNER.sign(replace(claims, user_id=str(int(claims.user_id) + 10**6)))
-    it = visit_verifying(None)
-    it.expected_statuses |= {400, 410}
+    tab = visit_verifying(None)
+    tab.expected_statuses |= {400, 410}
     for token, code in ((forged, "bad_verification_token"), (foreign, "bad_verification_token"), (expired, "")):
-        response = it.open(f"/verify?token={token}")
+        response = tab.open(f"/verify?token={token}")
         if token == foreign:
             # Only the database knows that there is no such user.
             assert response.status == 200
-            response = it.submit()
+            response = tab.submit()
         assert response.status == (400 if code else 410)
-        assert texts("en").details[code or "verification_expired"] in it.page.locator("#summary").inner_text()
-        assert it.focused() == "summary"
+        assert texts("en").details[code or "verification_expired"] in tab.page.locator("#summary").inner_text()
+        assert tab.focused() == "summary"
     read_mails(account.verifying, account.email)
     account.backdate_sign_up(5)
-    it.fill(email=account.email)
-    assert it.submit().status == 202
+    tab.fill(email=account.email)
+    assert tab.submit().status == 202
     run_schedule(account.verifying)
     (_, mail) = read_mails(account.verifying, account.email, 2)
     assert account.rows() == [(claims.user_id, False)]
-    it.open(mail.path)
-    it.submit()
+    tab.open(mail.path)
+    tab.submit()
     assert account.rows() == [(claims.user_id, True)]
 
 
@@ -226,29 +226,29 @@ def test_an_email_is_resent_only_to_unverified_users(account: Account) -> None:
     assert len(read_mails(account.verifying, account.email)) == 1
 
 
-def open_link(it: Visit, account: Account) -> None:
+def open_link(tab: Visit, account: Account) -> None:
     """Open the page of a valid link."""
-    it.open(f"/verify?token={SIGNER.sign(account.claims)}")
+    tab.open(f"/verify?token={SIGNER.sign(account.claims)}")
 
 
-def confirm(it: Visit, account: Account) -> None:
+def confirm(tab: Visit, account: Account) -> None:
     """Verify the address."""
-    open_link(it, account)
-    it.submit()
+    open_link(tab, account)
+    tab.submit()
 
 
-def open_expired_link(it: Visit, account: Account) -> None:
+def open_expired_link(tab: Visit, account: Account) -> None:
     """Open the page of an expired link."""
-    it.expected_statuses.add(410)
-    it.open(f"/verify?token={SIGNER.sign(replace(account.claims, expires_at=1))}")
+    tab.expected_statuses.add(410)
+    tab.open(f"/verify?token={SIGNER.sign(replace(account.claims, expires_at=1))}")
 
 
-def submit_invalid_address(it: Visit, _: Account) -> None:
+def submit_invalid_address(tab: Visit, _: Account) -> None:
     """Request a link for an invalid address."""
-    it.expected_statuses.add(422)
-    it.open("/verify")
-    it.fill(email="no-address")
-    it.submit()
+    tab.expected_statuses.add(422)
+    tab.open("/verify")
+    tab.fill(email="no-address")
+    tab.submit()
 
 
 @pytest.mark.parametrize("locale", LANGUAGES)
@@ -256,12 +256,12 @@ def test_every_stage_of_verification_is_accessible(visit_verifying: Visitor, acc
     """Axe finds no violation and no undecided result, and there is no horizontal scrolling at 320 pixels."""
     stages: list[Callable[[Visit, Account], None]] = [open_link, open_expired_link, submit_invalid_address, confirm]
     for stage in stages:
-        it = visit_verifying(None, locale=locale)
-        stage(it, account)
-        assert it.page.locator("html").get_attribute("lang") == locale
-        results = {"light": violations(it.page)}
-        it.page.emulate_media(color_scheme="dark")
-        it.page.set_viewport_size(PHONE)
-        results["dark, phone"] = violations(it.page)
+        tab = visit_verifying(None, locale=locale)
+        stage(tab, account)
+        assert tab.page.locator("html").get_attribute("lang") == locale
+        results = {"light": violations(tab.page)}
+        tab.page.emulate_media(color_scheme="dark")
+        tab.page.set_viewport_size(PHONE)
+        results["dark, phone"] = violations(tab.page)
         assert results == {"light": [], "dark, phone": []}, stage.__name__
-        assert it.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        assert tab.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
