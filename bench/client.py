@@ -19,7 +19,7 @@ NUMBERS = itertools.count()
 
 
 def address(number: int) -> str:
-    """Return the e-mail address for a serial number. All addresses have the same length and differ in random digits."""
+    """Return the e-mail address for a serial number. Its local part is a hash of the number, of constant length."""
     return f"{blake2b(number.to_bytes(8, 'big'), digest_size=10).hexdigest()}@example.com"
 
 

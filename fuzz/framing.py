@@ -61,7 +61,7 @@ class Outcome:
 
     @property
     def stopped(self) -> bool:
-        """Return whether there are enough violations to stop."""
+        """Whether there are enough violations to stop."""
         return len(self.violations) >= MAX_VIOLATIONS
 
 

@@ -88,7 +88,7 @@ class Case:
 
     @property
     def data(self) -> bytes:
-        """Return all bytes of the stream."""
+        """All bytes of the stream."""
         return b"".join(packet for _, packet in self.packets)
 
     def __str__(self) -> str:

@@ -29,7 +29,7 @@ class Response:
 
     @property
     def mark(self) -> bytes | None:
-        """Return the mark in the body, if there is one."""
+        """The mark in the body; None if there is none."""
         match = MARK.search(self.body)
         return match[0] if match else None
 
@@ -44,7 +44,7 @@ class Received:
 
     @property
     def ends(self) -> bool:
-        """Return whether the connection can no longer be used."""
+        """Whether the connection can no longer be used."""
         return self.closed or self.buffer != b"" or any(response.closes for response in self.responses)
 
     def feed(self, data: bytes, stream: Stream) -> None:

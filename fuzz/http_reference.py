@@ -23,7 +23,7 @@ _MAX_DIGITS = 15
 
 
 class Verdict(enum.IntEnum):
-    """What a server must do by RFC 9112: serve a request, serve or refuse it, or refuse it and close the connection."""
+    """What RFC 9112 requires: serve a request, serve or refuse it, or refuse it and close the connection."""
 
     SERVE = 0
     EITHER = 1
@@ -57,7 +57,7 @@ class ReferenceRequest:
     may_close: bool = False
 
     def allow(self, verdict: Verdict) -> None:
-        """Replace the verdict by this verdict if it is stricter."""
+        """Replace the verdict if the given verdict is stricter."""
         self.verdict = max(self.verdict, verdict)
 
 

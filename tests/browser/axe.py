@@ -1,4 +1,4 @@
-"""axe-core, which checks a page's accessibility (https://github.com/dequelabs/axe-core)."""
+"""Check the accessibility of a page with axe-core (https://github.com/dequelabs/axe-core)."""
 
 from functools import cache
 from typing import Any

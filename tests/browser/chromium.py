@@ -42,7 +42,7 @@ class BrowserError(Exception):
 
 
 def unpack() -> Path:
-    """Return the folder with the program, its libraries and fonts; unpack it (4 s) if necessary.
+    """Return the folder with the program, its libraries and fonts; unpack them if necessary (4 s).
 
     Raises:
         BrowserError: Chromium cannot be unpacked.
@@ -61,7 +61,7 @@ def unpack() -> Path:
         if completed.returncode:
             raise BrowserError(f"@sparticuz/chromium cannot be unpacked:\n{completed.stderr}")
         (fresh / "fonts.conf").write_text(FONTS.format(folder=folder))
-        with contextlib.suppress(OSError):  # another process has unpacked it
+        with contextlib.suppress(OSError):  # another process has unpacked the package
             fresh.rename(folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Fixtures: one browser for all tests of this folder, which use the stack of the end-to-end tests."""
+"""Fixtures of the browser tests. The tests share one browser, and the stack of the end-to-end tests."""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -151,7 +151,7 @@ def test_a_button_removes_an_account_that_the_user_did_not_create(visit_verifyin
 
 
 def test_an_invalid_token_verifies_no_user(visit_verifying: Visitor, account: Account) -> None:
-    """For an expired token, a forged token and the token of an unknown user, the page focuses an error.
+    """For an expired token, a forged token and the token of an unknown user, the page shows an error with the focus.
 
     The page for an expired token has a form to request a new link.
     """

@@ -1,4 +1,4 @@
-"""Search everything that a stack prints, and the responses to its client, for personal data and secrets.
+"""Search the output of a stack, and the responses to its client, for personal data and secrets.
 
 `tests.e2e.conftest.run_checked` searches every stack that it runs. A stack receives names, addresses, passwords and
 idempotency keys, and has credentials of its own.

@@ -46,7 +46,7 @@ def terminate_connections(worker: Running) -> None:
 
 @contextlib.contextmanager
 def read_only(db: psycopg.Connection) -> Iterator[None]:
-    """Make every new transaction read-only, as on a standby or after a failover."""
+    """Make new transactions read-only until the block ends, as on a standby or after a failover."""
     db.execute("ALTER SYSTEM SET default_transaction_read_only = on")
     db.execute("SELECT pg_reload_conf()")
     try:

@@ -1,4 +1,4 @@
-"""wrangler.toml, modified for tests."""
+"""Variants of wrangler.toml for tests."""
 
 import re
 

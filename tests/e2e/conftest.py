@@ -52,7 +52,7 @@ EXTRA_FIELDS: dict[str, Any] = {
     "required": ["plan"],
 }
 AGREED: dict[str, Any] = {"terms": "2026-11", "extra": {"plan": "free"}}
-# Fast settings of Postgres, with which committed transactions survive a crash of Postgres, though not of the machine.
+# Fast Postgres settings. Committed transactions survive a crash of Postgres, but not of the machine.
 SETTINGS = {**FAST, "synchronous_commit": "on"}
 
 

@@ -144,10 +144,12 @@ def _sign_up(outcome: Outcome, worker: Running, deadline: float) -> None:
 
 @contextmanager
 def stack(home: Path) -> Iterator[Iterator[tuple[str, Running, tls.Terminator]]]:
-    """Run Postgres behind a relay that adds latency, sqlproxy, and each reverse proxy in turn with a Worker.
+    """Run Postgres, a relay that adds latency, and sqlproxy.
+
+    The yielded iterator runs each reverse proxy in turn, with a Worker.
 
     Args:
-        home: a folder for their files.
+        home: a folder for the files of all processes.
     """
     with postgres.running(home / "pg") as pg, Relay(pg.port, DELAY) as relay:
         migrate(pg.url())

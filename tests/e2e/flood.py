@@ -102,8 +102,8 @@ def send_invalid_requests(url: str, deadline: float, number: int) -> Counter[int
             except httpx.RemoteProtocolError:
                 statuses[0] += 1
                 continue
-            # A response without a request id is from wrangler, which is between client and Worker. wrangler loses the
-            # connection if the Worker responds before reading the whole body.
+            # A response without a request id is from wrangler, which is between the client and the Worker. wrangler
+            # loses the connection if the Worker responds before reading the whole body.
             statuses[response.status_code if "x-request-id" in response.headers else 0] += 1
     return statuses
 

@@ -28,7 +28,7 @@ class CapturedMail:
 
     @property
     def path(self) -> str:
-        """The path of the link, with the token."""
+        """The path and the query of the link, which contains the token."""
         return str(LINK.findall(self.text)[0][0])
 
     @property

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from devstack.setup.bootstrap import ROOT
 
-# libpq's variables for another Postgres. Each would break the stack's own connections if the stack used it.
+# libpq's environment variables, set for another Postgres server. Each would break the stack's own connections if the
+# stack used it.
 FOREIGN = {
     "PGSSLMODE": "require",
     "PGOPTIONS": "-c no_such_setting=1",

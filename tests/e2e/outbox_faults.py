@@ -2,8 +2,8 @@
 
 An e-mail may be sent several times, but always with the same idempotency key and content. A fault is injected into a
 fifth of the requests to the mail provider and to the data proxy. Two Workers sign users up and deliver e-mails at the
-same time. Every 8 to 15 seconds Postgres is restarted or a Worker is killed, sometimes between a response and the
-delivery of its e-mail.
+same time. Every 8 to 15 seconds Postgres is restarted or a Worker is killed, sometimes after the response to a
+sign-up and before the delivery of its e-mail.
 `make outbox-faults` runs the test and prints a seed. The same seed produces the same faults, but at different times.
 """
 

@@ -19,12 +19,7 @@ READY = b"Z\x00\x00\x00\x05"
 
 @dataclass
 class Connection:
-    """A connection of the Worker, and the connection to Postgres to which it is relayed.
-
-    Args:
-        client: the connection of the Worker.
-        server: the connection to Postgres.
-    """
+    """A connection of the Worker (`client`), and the connection to Postgres to which it is relayed (`server`)."""
 
     client: socket.socket
     server: socket.socket
@@ -64,7 +59,7 @@ Fault = Callable[[Connection], None]
 
 
 def forward(connection: Connection) -> None:
-    """Forward everything."""
+    """Forward all bytes in both directions."""
     connection.relay()
 
 
@@ -148,7 +143,7 @@ class PostgresRelay:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Accept connections until the context ends."""
+        """Accept connections until the block ends."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
             threading.Thread(target=self._accept, args=(listener,), daemon=True).start()

@@ -79,7 +79,8 @@ def receiving(outcomes: Callable[[Receiver], Iterator[Callable[[Exchange], None]
     """Run a receiver.
 
     Args:
-        outcomes: returns an iterator of the outcomes of the requests; by default every request succeeds.
+        outcomes: takes the receiver, and returns an iterator over the outcomes of its requests; by default all
+            requests succeed.
     """
     receiver = Receiver()
     receiver.relay.faults = outcomes(receiver) if outcomes else iter(lambda: receiver.accept, None)

@@ -89,7 +89,7 @@ def close_after_delivery(exchange: Exchange) -> None:
 
 
 def reset_after_delivery(exchange: Exchange) -> None:
-    """Deliver the request and reset the connection."""
+    """Deliver the request and reset the connection without a response."""
     exchange.forward()
     exchange.reset()
 

@@ -20,9 +20,9 @@ def run_schemathesis(url: str, home: Path, examples: int, *more: str) -> tuple[i
 
     Args:
         url: the URL or path of the OpenAPI document.
-        home: the folder, which also receives the report.
+        home: the folder in which Schemathesis runs and writes its report.
         examples: the maximum number of examples per operation and phase.
-        more: further arguments.
+        more: further command-line arguments.
 
     Returns:
         The exit status, the output, and the number of responses by status.

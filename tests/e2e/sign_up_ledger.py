@@ -18,7 +18,8 @@ GIVE_UP = 180
 GRACE = 5
 # The share of requests that the client abandons early.
 EARLY_TIMEOUT_RATE = 0.05
-# The percentage of each kind of request.
+# The percentage of each kind of request: a new user, a repeated request, a taken address, a reused key with a different
+# body, and an invalid request.
 REQUEST_MIX = {"new": 70, "again": 8, "taken": 8, "mismatch": 4, "wrong": 10}
 INVALID_REQUESTS: list[tuple[int, dict[str, str]]] = [
     (422, {"name": "", "email": "no-address", "password": "short"}),

@@ -110,7 +110,7 @@ def test_an_unusable_address_gets_422(worker: Running, email: str, code: str) ->
 
 
 def test_validation_lists_every_failing_field(worker: Running) -> None:
-    """Each invalid or unknown field has a pointer; the response contains no values."""
+    """Each invalid or unknown field has an error with a pointer; the response does not repeat the values."""
     response = worker.sign_up(name="\u0007canary", email="canary", password="canary")
     members = problem(response, 422, "validation_failed")
     assert [error["pointer"] for error in members["errors"]] == ["/name", "/email", "/password"]
@@ -196,7 +196,7 @@ def test_media_type_parameters_other_than_charset_are_ignored(worker: Running) -
 
 
 def test_a_token_is_an_unknown_field_without_turnstile(worker: Running) -> None:
-    """The field is rejected even if its value is null or empty."""
+    """The field `cf-turnstile-response` is rejected even if its value is null or empty."""
     for token in (None, "", "x"):
         members = problem(worker.sign_up(**{"cf-turnstile-response": token}), 422, "validation_failed")
         assert [(error["pointer"], error["code"]) for error in members["errors"]] == [

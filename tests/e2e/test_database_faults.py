@@ -84,7 +84,7 @@ FAULTS: dict[str, Callable[[psycopg.Connection], contextlib.AbstractContextManag
 
 @pytest.fixture
 def db(worker: Running) -> Iterator[psycopg.Connection]:
-    """Return a connection of the superuser."""
+    """Return a database connection of the superuser."""
     with psycopg.connect(worker.stack.database_url, autocommit=True) as connection:
         yield connection
 

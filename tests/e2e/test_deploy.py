@@ -74,7 +74,7 @@ def dry_run(home: Path, *command: str) -> Upload:
 
 @pytest.fixture(scope="module")
 def upload(tmp_path_factory: pytest.TempPathFactory) -> Upload:
-    """Return the dry run of the top-level environment."""
+    """Run a dry run for the top-level environment; return its output and files."""
     return dry_run(tmp_path_factory.mktemp("upload"), WRANGLER, "--env", "")
 
 

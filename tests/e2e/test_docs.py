@@ -30,7 +30,7 @@ class References(HTMLParser):
 
 
 def asset(worker: Running, path: str) -> httpx.Response:
-    """Get a file without the search for secrets, because Swagger UI contains example addresses."""
+    """Get a file with a client that does not search for secrets, because Swagger UI contains example addresses."""
     return httpx.get(f"{worker.stack.base_url}{path}", follow_redirects=True)
 
 

@@ -48,7 +48,7 @@ class FaultyStack:
         return response, time.monotonic() - start
 
     def recover(self) -> None:
-        """Remove the fault and wait until a sign-up succeeds, which requires a closed circuit."""
+        """Remove the fault and wait until a sign-up succeeds, which closes the circuit."""
         self.relay.heal()
         deadline = time.monotonic() + 120
         while not self._can_sign_up():

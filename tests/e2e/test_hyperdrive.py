@@ -1,4 +1,4 @@
-"""The Worker over Hyperdrive in `wrangler dev`, with a real Postgres and without sqlproxy."""
+"""The Worker over Hyperdrive in `wrangler dev`, with a real Postgres server and without sqlproxy."""
 
 import random
 import time

@@ -35,7 +35,7 @@ def failure(home: Path, *within: str, port: int = 0) -> str:
 
 
 def is_explained(output: str, headline: str, cause: str, fix: str) -> bool:
-    """Check that the output has the failure, the cause and the fix."""
+    """Return True if the output has the headline, the cause and the fix; otherwise fail and show the output."""
     for pattern in (rf"^make dev: {headline}", rf"^  cause +.*{cause}", rf"^  fix +.*{fix}"):
         assert re.search(pattern, output, re.MULTILINE), f"{pattern} in {output}"
     return True
@@ -170,7 +170,7 @@ def test_a_damaged_database_is_explained(home: Path, data: Path) -> None:
 
 
 def test_a_missing_password_file_is_explained(home: Path, data: Path) -> None:
-    """The file next to the folder of the database is missing; the fix names the folder to delete."""
+    """The file with the password is missing; the fix names the folder to delete."""
     cluster.password_file(data).unlink()
     assert is_explained(failure(home), ".*postgres.password is missing", "is missing", "delete .local/dev/postgres")
 

@@ -23,7 +23,7 @@ WEBHOOKS = """SELECT count(*) FROM "Outbox" WHERE starts_with(kind, 'user.')"""
 
 
 def outcomes(receiver: Receiver) -> Iterator[Callable[[Exchange], None]]:
-    """Yield an outcome for each request: an error, two accepted events, no response, and then only accepted events."""
+    """Return the outcomes of the requests: an error, two accepted events, no response, then only accepted events."""
     return itertools.chain(
         [respond_with(500), receiver.accept_with_an_incomplete_response, receiver.accept, hang],
         itertools.repeat(receiver.accept),

@@ -50,7 +50,7 @@ def form_fields(key: str = "") -> dict[str, str]:
 
 
 def test_the_page_is_served_where_html_is_acceptable(worker: Running) -> None:
-    """Browsers and clients that accept any media type get HTML, whose files all exist; other clients get 406."""
+    """Clients that accept HTML or any media type get the page, whose files are all served; other clients get 406."""
     page = worker.client.get("/", headers=HTML)
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert (page.headers["content-language"], page.headers["vary"]) == ("en", "accept, accept-language")

@@ -75,7 +75,8 @@ def test_reverse_proxies_expose_only_the_routes_that_the_worker_uses(
         assert client.get("/metrics").status_code == 404
         assert client.get("/health").status_code == 404
         assert client.post("/sql", json={"query": "SELECT 2", "params": []}).status_code == 403
-        # sqlproxy rejects such a body before it has read it. Caddy, which may still be sending it, then responds 502.
+        # sqlproxy rejects a body that is too large before reading all of it. Caddy may still be sending the body, and
+        # then responds 502.
         assert client.post("/sql", content=b"x" * 1_100_000).status_code in ((413, 502) if run is tls.caddy else (413,))
 
 
