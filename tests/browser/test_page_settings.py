@@ -246,7 +246,7 @@ def test_simultaneous_sign_ups_do_not_exceed_the_uses(configured: ConfiguredPage
 
 
 @pytest.mark.parametrize("locale", LANGUAGES)
-def test_every_page_of_an_invitation_is_accessible(visit: Callable[..., Visit], locale: str) -> None:
+def test_the_pages_of_an_invitation_are_accessible(visit: Callable[..., Visit], locale: str) -> None:
     """Axe finds no violation in light colours, nor in dark colours at a width of 320 pixels.
 
     The invitation is for an address or a domain, is expired, or is missing.

@@ -252,7 +252,7 @@ def submit_invalid_address(tab: Visit, _: Account) -> None:
 
 
 @pytest.mark.parametrize("locale", LANGUAGES)
-def test_every_stage_of_verification_is_accessible(visit_verifying: Visitor, account: Account, locale: str) -> None:
+def test_the_stages_of_verification_are_accessible(visit_verifying: Visitor, account: Account, locale: str) -> None:
     """Axe finds no violation and no undecided result, and there is no horizontal scrolling at 320 pixels."""
     stages: list[Callable[[Visit, Account], None]] = [open_link, open_expired_link, submit_invalid_address, confirm]
     for stage in stages:

@@ -62,7 +62,7 @@ def test_a_secret_in_a_response_is_found(worker: Running) -> None:
             search(response)
 
 
-def test_a_log_line_has_only_known_fields(worker: Running) -> None:
+def test_the_log_line_of_a_request_has_only_known_fields(worker: Running) -> None:
     """The known fields are those of `signup.log`, except the fields of e-mails, which only `MAIL_URL=log:` logs."""
     known_fields = {"event", "level", *get_type_hints(Fields)} - {"to", "subject", "text"}
     worker.sign_up(email="no-address")

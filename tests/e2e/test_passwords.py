@@ -215,7 +215,7 @@ def require_refused_at_admission(worker: Running, responses: list[httpx.Response
     assert max(each.elapsed.total_seconds() for each in responses) < REQUEST_DEADLINE
 
 
-def test_sign_ups_beyond_the_queue_are_refused_at_once(worker: Running, custom_worker: Running) -> None:
+def test_sign_ups_beyond_the_queue_are_refused_at_admission(worker: Running, custom_worker: Running) -> None:
     """64 simultaneous sign-ups are new, repeated or invalid, or have a taken address.
 
     Exactly the addresses of the new sign-ups that got 201 are stored.
@@ -235,7 +235,7 @@ def test_sign_ups_beyond_the_queue_are_refused_at_once(worker: Running, custom_w
     assert sorted(email for (email,) in stored) == sorted(email for email in created if email != body["email"])
 
 
-def test_replays_beyond_the_queue_are_refused_at_once(worker: Running, custom_worker: Running) -> None:
+def test_replays_beyond_the_queue_are_refused_at_admission(worker: Running, custom_worker: Running) -> None:
     """A replay computes two hashes. Of fifty requests, all that succeed return the same user."""
     body = {"name": "Ada", "email": new_email(), "password": PASSWORD}
     responses = post_simultaneously(custom_worker, [(body, {"idempotency-key": body["email"]})] * 50)

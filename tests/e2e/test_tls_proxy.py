@@ -63,7 +63,7 @@ def test_users_sign_up_through_tls(
 
 
 @pytest.mark.parametrize("run", tls.FRONTS)
-def test_reverse_proxies_expose_only_the_routes_that_the_worker_uses(
+def test_reverse_proxies_do_not_expose_metrics_and_health(
     stack: TlsStack, run: Callable[[tls.Terminator], AbstractContextManager[None]]
 ) -> None:
     """/metrics and /health respond 404 even with the token; sqlproxy's own error responses are forwarded."""
