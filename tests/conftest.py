@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Running
 
-# The tests start hundreds of Python processes. Without bytecode files, each would compile every module that it imports.
+# The tests start hundreds of Python processes. Without bytecode files, each would compile the project's modules again.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-# Node also caches compiled code, because it is started nearly as often, and wrangler alone has 10 MB of JavaScript.
+# Node also caches compiled code, because wrangler alone has 15 MB of JavaScript.
 os.environ.setdefault("NODE_COMPILE_CACHE", str(ROOT / ".local" / "node-compile-cache"))
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run async tests on asyncio, which the Worker also uses."""
+    """Run async tests on asyncio, which the Worker also uses. tests/unit/conftest.py overrides this fixture."""
     return "asyncio"
 
 
@@ -44,10 +44,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> schedulin
 
 @pytest.fixture(scope="session", autouse=True)
 def coverage_of_processes() -> str:
-    """Return the value of COVERAGE_PROCESS_CONFIG, with which a process measures its coverage; "" without coverage.
+    """Return COVERAGE_PROCESS_CONFIG, which makes a process measure its coverage; "" without coverage.
 
-    The variable is removed from the environment, because it costs each of hundreds of processes a quarter of a second.
-    Only tests/contract/sqlproxy needs it.
+    The variable is removed from the environment, because it delays each of hundreds of processes by a quarter of a
+    second. Only tests/contract/sqlproxy needs it.
     """
     return os.environ.pop("COVERAGE_PROCESS_CONFIG", "")
 

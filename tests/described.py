@@ -10,7 +10,8 @@ from jsonschema_rs import Draft202012Validator
 
 Json = dict[str, Any]
 
-# Headers that the document does not list: HTTP servers and proxies add them, and `content` has the media type.
+# Headers that the document does not list. HTTP servers and proxies add them, except Content-Type, which the document
+# describes as the media type of `content`.
 TRANSPORT_HEADERS = {
     *("connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "transfer-encoding")
 }
@@ -41,7 +42,7 @@ class Described:
             headers: the response's headers, with names in lower case.
             body: the response's body.
         """
-        response = self._response(method, path, status)
+        response = self._find_response(method, path, status)
         if response is None:
             return [f"{method} {path} is not described with {status}"]
         differences = self._find_header_differences(response["headers"], headers)
@@ -56,7 +57,7 @@ class Described:
 
     def describes(self, method: str, path: str, status: int, media_type: str) -> bool:
         """Return whether a response with this media type is described, regardless of its content."""
-        response = self._response(method, path, status) or {}
+        response = self._find_response(method, path, status) or {}
         return media_type in response.get("content", {})
 
     def find_schema_errors(self, schema: Json, value: object) -> list[str]:
@@ -68,10 +69,11 @@ class Described:
         resolved = {"components": self.document["components"], "allOf": [json.loads(schema)]}
         return Draft202012Validator(resolved, validate_formats=True)
 
-    def _response(self, method: str, path: str, status: int) -> Json | None:
+    def _find_response(self, method: str, path: str, status: int) -> Json | None:
         """Return the description of a response, or None.
 
-        Unknown paths share a description. An unknown method has the description of POST, or of the path's first method.
+        An unknown path has the description of `_UNKNOWN_PATH`. A method without a description has that of POST, or of
+        the path's first method.
         """
         paths = self.document["paths"]
         patterns = {each: re.sub(r"\\{\w+\\}", "[a-z_]+", re.escape(each)) for each in paths}

@@ -153,7 +153,8 @@ class FakeDatabase(FakeProxy):
     async def execute(self, statement: str, parameters: Sequence[str | None] = ()) -> Rows:
         """Return or raise the next outcome.
 
-        For a sign-up, the request's key is prepended to each row, and missing columns are added.
+        For a sign-up, the request's key is prepended to each row, and missing columns are added. Without rows, the
+        result is a row with only the key. The extra fields of a new user are those of the request.
         """
         rows = await super().execute(statement, parameters)
         columns = {SIGN_UP: len(STORED) + 3, SIGN_UP_WITH_DETAILS: len(STORED) + 6}.get(statement)
@@ -264,11 +265,11 @@ class Client:
                 raise BodyTimeout
             return None if len(content) > limit else content
 
-        sent = {"content-type": "application/json"} if headers is None else headers
+        request_headers = {"content-type": "application/json"} if headers is None else headers
         # The default of `arrived` is the original `time.monotonic`, even if a test has replaced it.
-        request = Request(method, path, sent, read, self.own, self.query, arrived=time.monotonic())
+        request = Request(method, path, request_headers, read, self.own, self.query, arrived=time.monotonic())
         response = await self.app(request)
-        # The response to every request must match the OpenAPI document.
+        # Each response must match the OpenAPI document.
         duplicates = "conceal" if self.conceal else "conflict"
         origins = ",".join(sorted(self.origins.allowed))
         settings = change(self.settings, duplicate_response=duplicates, cors_origins=origins)

@@ -1,4 +1,4 @@
-"""Distribute the tests of `make test` over processes: whole files, the longest first.
+"""Distribute the tests of `make test` over processes: whole files or groups of files, the longest first.
 
 The tests of a file stay in one process because they share fixtures. pytest-xdist 3.8's own `loadgroup` does not work
 with pytest 9.2: it stores groups in an attribute that no longer exists, so each test would be a separate group.

@@ -12,7 +12,7 @@ class SkippingSelector(selectors.DefaultSelector):
     """A selector that adds up timeouts instead of waiting for them.
 
     Attributes:
-        skipped: the sum of these times, in seconds.
+        skipped: the sum of the skipped timeouts, in seconds.
     """
 
     skipped = 0.0

@@ -99,9 +99,9 @@ def test_folders_have_few_modules(package: Path) -> None:
 
 @pytest.mark.parametrize("file", sorted(SRC.rglob("*.py")), ids=lambda file: str(file.relative_to(SRC)))
 def test_only_the_runtime_imports_javascript_modules(file: Path) -> None:
-    """Only entry.py and signup/runtime import `js`, `pyodide` and `workers`."""
-    foreign = {name.split(".")[0] for name in imports(file)} & JAVASCRIPT
-    assert not foreign or file == SRC / "entry.py" or file.parent == SRC / "signup" / "runtime"
+    """In src, only entry.py and signup/runtime import modules of Pyodide and workerd."""
+    javascript_imports = {name.split(".")[0] for name in imports(file)} & JAVASCRIPT
+    assert not javascript_imports or file == SRC / "entry.py" or file.parent == SRC / "signup" / "runtime"
 
 
 def diagram_arrows() -> set[tuple[str, str]]:
@@ -113,5 +113,5 @@ def diagram_arrows() -> set[tuple[str, str]]:
 
 
 def test_the_diagram_matches_the_imports() -> None:
-    """docs/architecture.md has exactly the dependencies between the Worker's folders."""
+    """The diagram has exactly the dependencies between the folders and modules of signup, and `entry --> runtime`."""
     assert diagram_arrows() == {("entry", "runtime")} | dependencies(SRC / "signup")

@@ -170,7 +170,7 @@ async def test_the_domain_settings_are_applied(settings: dict[str, str], refused
 
 
 async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
-    """The first request that needs the settings gets 500 `misconfigured`; health checks succeed."""
+    """A request that needs the settings gets 500 `misconfigured`; health checks succeed."""
     lines: list[str] = []
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "EMAIL_DOMAINS_BLOCKED": "canary_.example"}
     app = build(bindings.get, platform(created, lines.append), CHEAP)
@@ -181,8 +181,8 @@ async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
     assert "canary" not in "".join(lines)
 
 
-async def test_terms_and_extra_fields_are_part_of_a_verified_sign_up() -> None:
-    """The settings reach the statement, with the messages to record, and the response."""
+async def test_terms_and_extra_fields_are_part_of_a_sign_up() -> None:
+    """The statement contains the terms, the extra fields and the webhook; the response contains the extra fields."""
     sent: list[dict[str, Any]] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -333,8 +333,8 @@ async def test_the_page_settings_are_applied() -> None:
     }
     app = build(bindings.get, platform(lambda _: httpx.Response(500), lambda _: None), CHEAP)
     request = Request("GET", "/", {"accept": "text/html"}, empty_body)
-    wrong = (await app(request)).body.decode()
-    assert "Tea" not in wrong
+    error_page = (await app(request)).body.decode()
+    assert "Tea" not in error_page
     bindings["PAGE_COLOUR"] = "#ffcc00"
     first, second = [(await app(request)).body.decode() for _ in range(2)]
     for expected in (
@@ -399,10 +399,12 @@ async def test_the_message_settings_are_applied(settings: dict[str, str], option
     # A delivery after a concealing response would delay the next response.
     assert (response.afterwards is None) == (options is None or "DUPLICATE_RESPONSE" in settings)
     ((*_, last),) = sent
-    # The fields, the password and the key.
-    short = len(STORED) + 2
+    # The parameters of the shorter statement are the fields, the password and the key.
+    short_length = len(STORED) + 2
     assert (
-        len(sent[0]) == short if options is None else json.loads(last).items() >= {**options, "language": "de"}.items()
+        len(sent[0]) == short_length
+        if options is None
+        else json.loads(last).items() >= {**options, "language": "de"}.items()
     )
 
 
@@ -443,7 +445,7 @@ async def test_the_link_in_an_email_follows_the_settings() -> None:
 
 
 async def test_links_that_any_configured_key_signed_are_accepted() -> None:
-    """The keys after the first key signed earlier e-mails; a link that an unknown key signed is refused."""
+    """The second key may have signed earlier e-mails. A link that an unknown key signed is refused."""
     bindings = {
         "DATABASE_URL": "sql+http://token@127.0.0.1:1/",
         "EMAIL_VERIFICATION": "on",

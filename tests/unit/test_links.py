@@ -16,7 +16,7 @@ _LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
 
 
 def documents() -> list[Path]:
-    """Return the repository's documents."""
+    """Return the repository's Markdown files, except those that Git ignores."""
     command = ["/usr/bin/env", "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
     return [ROOT / name for name in names if name and (ROOT / name).exists()]
@@ -61,12 +61,12 @@ def test_links_are_not_broken(document: Path) -> None:
 
 def test_every_document_in_docs_is_reachable_from_the_readme() -> None:
     """The README links to each document directly or through other documents. Subfolders of docs/ are not checked."""
-    reached, new = set[Path](), {START_PAGE}
-    while new:
-        document = new.pop()
+    reached, unvisited = set[Path](), {START_PAGE}
+    while unvisited:
+        document = unvisited.pop()
         reached.add(document)
         targets = {(document.parent / link.partition("#")[0]).resolve() for link in links(document.read_text())}
-        new |= {target for target in targets if target.suffix == ".md"} - reached
+        unvisited |= {target for target in targets if target.suffix == ".md"} - reached
     assert {path for path in documents() if path.parent == ROOT / "docs"} <= reached
 
 

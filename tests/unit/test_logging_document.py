@@ -79,7 +79,7 @@ def sqlproxy_events() -> Iterator[tuple[str, set[str]]]:
 
 
 def test_sqlproxys_events_and_fields_are_documented() -> None:
-    """The formatter adds the fields that are common to all lines, exceptions or throttled events."""
+    """The formatter adds the common fields, and those of exceptions and throttled events."""
     events = list(sqlproxy_events())
     assert set(documented("sqlproxy", "event")) == {name for name, _ in events}
     common = {"time", "level", "logger", "event", "error", "trace", "suppressed"}
@@ -87,7 +87,7 @@ def test_sqlproxys_events_and_fields_are_documented() -> None:
 
 
 def test_sqlproxys_reasons_are_documented() -> None:
-    """A database error has a SQLSTATE instead of a reason, and a full pool has one of two reasons."""
+    """A database error is logged with its SQLSTATE instead of a reason. `PoolBusy` has one of two reasons."""
     reasons = {error.reason for error in _subclasses(sqlproxy.errors.RequestError)} - {"database"}
     assert set(documented("sqlproxy", "reason")) == reasons | {"queue_full", "wait_timeout"}
     assert {"queue_full", "wait_timeout"} <= string_literals("sqlproxy")
@@ -100,7 +100,7 @@ def _subclasses(root: type[sqlproxy.errors.RequestError]) -> Iterator[type[sqlpr
 
 
 def test_the_services_of_make_dev_are_documented() -> None:
-    """Each line begins with the name of its service."""
+    """Each line of `make dev` begins with the name of a service."""
     text = (ROOT / "devstack" / "stack" / "stack.py").read_text(encoding="utf-8")
     names = set(re.findall(r'self\._add_service\("(\w+)"', text))
     assert set(documented("make dev", "name")) == names

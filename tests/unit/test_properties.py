@@ -1,4 +1,4 @@
-"""Property-based tests of JSON, the fields of a sign-up, and the keys of rate limits."""
+"""Property-based tests of JSON, the fields of a sign-up, the normal form of passwords, and rate limit keys."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from signup.problems import MalformedJson, ValidationFailed
 from tests.counts import examples
 from tests.fakes import ADA
 
-# `make test-long` generates 2000 examples.
+# `make test-long` generates 2000 examples for each test.
 few = examples(25)
 
 TEXT = st.text(max_size=130)
@@ -65,7 +65,7 @@ def test_any_object_is_a_sign_up_or_validation_failed(fields: dict[str, Any]) ->
 @few
 @given(st.emails())
 def test_canonicalisation_is_idempotent(email: str) -> None:
-    """The Unicode normal form of the input does not change the result."""
+    """The Unicode normal form of the input does not change the result, whose domain is in ASCII."""
     try:
         address = canonical(email)
     except ValueError:

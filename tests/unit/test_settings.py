@@ -1,4 +1,4 @@
-"""Settings from bindings."""
+"""The Worker's settings, which are read from its bindings."""
 
 from contextlib import nullcontext
 
@@ -172,7 +172,7 @@ def test_taken_addresses_are_concealed_only_if_configured() -> None:
 
 
 def test_anyone_may_sign_up_by_default() -> None:
-    """The settings that restrict sign-ups are off, and each of them takes effect alone."""
+    """Sign-ups are open, and all domains are allowed. SIGN_UP=closed and each domain setting take effect alone."""
     settings = Settings.from_bindings({"DATABASE_URL": URL}.get)
     assert (settings.closed, settings.restricts_domains) == (False, False)
     assert Settings.from_bindings({"DATABASE_URL": URL, "SIGN_UP": "closed"}.get).closed
@@ -182,7 +182,7 @@ def test_anyone_may_sign_up_by_default() -> None:
 
 
 def test_page_colour_and_next_url_are_optional() -> None:
-    """The URL may be https or loopback, with path, query and fragment."""
+    """NEXT_URL may have a path, a query and a fragment. It uses https or a loopback host."""
     settings = Settings.from_bindings({"DATABASE_URL": URL}.get)
     assert (settings.page_colour, settings.next_url) == ("", "")
     for url in (
@@ -237,7 +237,7 @@ def test_an_invalid_turnstile_setting_is_named(name: str, value: object) -> None
 
 
 def test_cors_origins_is_a_list() -> None:
-    """Origins are separated by commas and are https or loopback; the default is none."""
+    """Origins are separated by commas, and use https or a loopback host. By default, the list is empty."""
     assert Settings.from_bindings({"DATABASE_URL": URL}.get).origins == frozenset()
     value = "https://www.example.com, http://localhost:3000,https://a.example:8443,"
     origins = Settings.from_bindings({"DATABASE_URL": URL, "CORS_ORIGINS": value}.get).origins
@@ -245,7 +245,7 @@ def test_cors_origins_is_a_list() -> None:
 
 
 def test_an_invalid_choice_lists_the_allowed_values() -> None:
-    """The allowed values and an empty value are accepted."""
+    """White space around a value is removed, and an empty value means the default."""
     with pytest.raises(Misconfigured, match="BREACH_CHECK must be off, on or strict"):
         Settings.from_bindings({"DATABASE_URL": URL, "BREACH_CHECK": "yes"}.get)
     for value, expected in ((" strict ", "strict"), ("on", "on"), ("", "off")):
@@ -298,7 +298,10 @@ def test_the_breach_check_url_ends_with_a_slash(value: str, expected: str) -> No
     ],
 )
 def test_plain_http_is_allowed_for_loopback_only(name: str, host: str, is_loopback: bool) -> None:
-    """NEXT_URL cannot be [::1], because a Content Security Policy cannot contain IPv6 addresses."""
+    """Without TLS, sqlproxy may listen only on loopback.
+
+    The host of NEXT_URL cannot be [::1], because a Content Security Policy cannot contain IPv6 addresses.
+    """
     schemes = {"DATABASE_URL": "sql+http://token@", "MAIL_URL": "resend+http://key@"}
     value = f"{schemes.get(name, 'http://')}{host}"
     accepted = is_loopback and (name, host) != ("NEXT_URL", "[::1]")

@@ -85,7 +85,7 @@ def test_any_url_works_or_causes_misconfigured(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("name", REQUIRED)
 def test_a_valid_url_is_not_misconfigured(name: str) -> None:
-    """Otherwise the test above would not exercise the setting."""
+    """If valid URLs were refused, the test above would not reach the code that uses the setting."""
     valid = {"DATABASE_URL": PROXY, "CORS_ORIGINS": "https://www.example.com"}
     value = valid.get(name, "https://a.example/")
     for line in asyncio.run(log_of({"DATABASE_URL": PROXY, **REQUIRED[name], name: value})):
