@@ -112,7 +112,7 @@ async def test_the_deadline_limits_a_readiness_check() -> None:
 
 
 async def test_a_password_built_from_the_service_name_is_rejected() -> None:
-    """SERVICE_NAME is part of the password policy."""
+    """The password policy compares passwords with SERVICE_NAME."""
     body = json.dumps({**ADA, "password": "Acme Acme Acme 2024"}).encode()
 
     async def read(*_: object) -> bytes:
@@ -142,7 +142,7 @@ def created(request: httpx.Request) -> httpx.Response:
     ids=["default", "allowed", "blocked", "disposable", "both"],
 )
 async def test_the_domain_settings_are_applied(settings: dict[str, str], refused: set[str]) -> None:
-    """A refused domain is listed with the errors of other fields. Letter case and IDNA form do not matter."""
+    """The error for a refused domain is listed with those of other fields. Letter case and IDNA form do not matter."""
     app = build(
         {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **settings}.get,
         platform(created, lambda _: None),
@@ -215,7 +215,7 @@ async def test_terms_and_extra_fields_are_part_of_a_sign_up() -> None:
 
 
 async def test_invitations_are_checked_before_the_limit_per_address_and_the_hash() -> None:
-    """Each key of INVITATION_SECRET is accepted. Invalid invitations cause no count and no hash."""
+    """Any key of INVITATION_SECRET may have signed an invitation. With an invalid one, nothing is counted or hashed."""
     counted: list[str] = []
     hashed: list[bytes] = []
     sent: list[dict[str, Any]] = []
@@ -373,7 +373,7 @@ async def test_the_page_settings_are_applied() -> None:
     ],
 )
 async def test_the_message_settings_are_applied(settings: dict[str, str], options: dict[str, object] | None) -> None:
-    """A sign-up records the configured messages; without any, it uses the shorter statement."""
+    """A sign-up records the configured messages. If none are configured, it runs the shorter statement."""
     sent: list[list[str]] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -412,7 +412,7 @@ SECRET = "2026b:" + "B" * 43 + "=,2026a:" + "A" * 43 + "="
 
 
 async def deliver_email(created_at: str, **settings: str) -> tuple[list[list[str]], list[dict[str, Any]]]:
-    """Deliver one e-mail with a link in a scheduled run; return the statements' parameters and the log."""
+    """Run a scheduled delivery of one `verify_email` message; return the statements' parameters and the log."""
     sent: list[list[str]] = []
     payload = json.dumps({"name": "Ada", "email": "ada@example.com", "language": "en"})
 
@@ -430,7 +430,7 @@ async def deliver_email(created_at: str, **settings: str) -> tuple[list[list[str
 
 
 async def test_the_link_in_an_email_follows_the_settings() -> None:
-    """The link has PUBLIC_URL's host, the first key of VERIFICATION_SECRET signs it, and VERIFICATION_TTL limits it."""
+    """The link begins with PUBLIC_URL, is signed with the first key, and expires after VERIFICATION_TTL."""
     created_at = datetime.now(UTC).replace(microsecond=0)
     settings = {"PUBLIC_URL": "https://signup.example.com", "VERIFICATION_SECRET": SECRET, "VERIFICATION_TTL": "600"}
     sent, lines = await deliver_email(created_at.isoformat(), EMAIL_VERIFICATION="on", **settings)

@@ -32,11 +32,11 @@ BEFORE, AFTER = 1_796_083_199.0, 1_796_083_200.0
 
 
 class Row(NamedTuple):
-    """A connection string, and how each program handles it; `refused: ` is followed by the expected reason.
+    """A connection string, and how each program handles it; `refused: ` is followed by a pattern of the reason.
 
     Args:
-        pasted: the URL, or a parameter of one.
-        worker: the connection string that the data proxy gets, or its endpoint; None if the string is unchanged.
+        pasted: the URL, or a parameter that is appended to a URL.
+        worker: the connection string that the data proxy gets, or the proxy's endpoint; None for the unchanged string.
         sqlproxy: the libpq parameters that differ from `PARTS`.
         migrate: the libpq parameters that differ from `PARTS`, and Prisma's `schema`.
     """
@@ -327,7 +327,7 @@ async def send_statement(url: str, clock: float) -> tuple[str, str]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pasted)
 async def test_the_worker_accepts_or_refuses_a_string(row: Row) -> None:
-    """The Worker uses the string for its data proxy, or refuses it with a suggested fix."""
+    """The Worker uses the string for its data proxy, or refuses it for the row's reason."""
     url = url_of(row.pasted, NEON)
     if (reason := refusal(row.worker)) is not None:
         with pytest.raises(Misconfigured, match=f"DATABASE_URL {reason}"):
@@ -339,7 +339,7 @@ async def test_the_worker_accepts_or_refuses_a_string(row: Row) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pasted)
 def test_sqlproxy_accepts_or_refuses_a_string(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The string becomes these libpq parameters, or is refused with a suggested fix."""
+    """The string becomes the row's libpq parameters, or is refused for the row's reason."""
     monkeypatch.setenv("HOME", str(tmp_path))
     environ = {"SQLPROXY_DATABASE_URL": url_of(row.pasted, ANY), "SQLPROXY_TOKEN": "t" * 16}
     if (reason := refusal(row.sqlproxy)) is not None:
@@ -352,7 +352,7 @@ def test_sqlproxy_accepts_or_refuses_a_string(row: Row, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.pasted)
 def test_make_migrate_accepts_or_refuses_a_string(row: Row, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The string becomes these libpq parameters, or is refused with a suggested fix."""
+    """The string becomes the row's libpq parameters, or is refused for the row's reason."""
     monkeypatch.setenv("HOME", str(tmp_path))
     if (reason := refusal(row.migrate)) is not None:
         with pytest.raises(dburl.UrlError, match=reason):
@@ -377,7 +377,7 @@ def test_the_document_has_the_same_rows() -> None:
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form.parse], ids=lambda form: form.example)
 def test_each_data_proxy_has_a_row(form: Form) -> None:
-    """The row has a string with the scheme and the host of the data proxy."""
+    """A row has a string with the scheme and the host of the data proxy."""
     schemes = "|".join(map(re.escape, form.schemes))
     assert any(re.match(f"({schemes})://.*{re.escape(form.host)}[:/]", row.pasted) for row in ROWS)
 

@@ -103,7 +103,7 @@ def test_controls_and_line_breaks_are_not_trimmed(edge: str) -> None:
 
 @pytest.mark.parametrize("text", REFUSED_NAMES.values(), ids=REFUSED_NAMES)
 def test_invisible_characters_are_refused(text: str) -> None:
-    """Otherwise two different names could look alike, or a character could reorder the text around it."""
+    """With invisible characters, different names can look alike, and some characters reorder the text around them."""
     assert has_invisible(text)
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object({**ADA, "name": text}, Rules())

@@ -103,7 +103,7 @@ def properties(**changes: object) -> dict[str, object]:
     ],
 )  # fmt: skip
 def test_a_wrong_schema_raises_misconfigured(schema: object, reason: str) -> None:
-    """The message names the setting, the position of the property and the reason, and quotes no value."""
+    """The message has the setting's name, the reason and the position of a wrong property, and quotes no value."""
     text = schema if isinstance(schema, str) else json.dumps(schema)
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", "EXTRA_FIELDS": text}
     with pytest.raises(Misconfigured) as caught:
@@ -313,7 +313,7 @@ async def test_without_the_settings_the_fields_are_unknown() -> None:
     [('{"plan": "free", "adult": true}', 201), ('{"adult": true, "plan": "<team>"}', 422), ("{}", 422), (None, 422)],
 )
 async def test_a_repeated_request_must_have_the_same_fields(stored: str | None, status: int) -> None:
-    """A replay needs equal extra fields; otherwise the idempotency key does not match."""
+    """If the stored extra fields differ, the response is 422 `idempotency_mismatch`."""
     # Sign up once to get the hash.
     first = client()
     await first.request(body=ADA_WITH_FIELDS)

@@ -67,7 +67,7 @@ async def test_a_hash_is_not_verified_without_its_pepper() -> None:
 
 @pytest.mark.parametrize("settings", [("", ""), (B, ""), (B, OLD)])
 async def test_a_missing_pepper_raises_misconfigured(settings: tuple[str, str]) -> None:
-    """The log names the setting, and the password does not count as wrong."""
+    """The error names the setting, and the password does not count as wrong."""
     stored = await hasher(A).hash(PASSWORD)
     with pytest.raises(Misconfigured, match="PASSWORD_PEPPER_PREVIOUS lacks a key"):
         await hasher(*settings).verify(PASSWORD, stored)

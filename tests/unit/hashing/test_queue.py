@@ -48,7 +48,7 @@ def test_a_full_queue_refuses_requests() -> None:
         pass
 
 
-def test_a_replay_counts_as_two_hashes_until_the_first_is_done() -> None:
+def test_a_possible_replay_counts_as_two_hashes_until_the_first_is_done() -> None:
     """A request with an idempotency key may need a hash and a verification."""
     queue = Harness(5).queue
     with queue.admit(2) as first, queue.admit(2):
@@ -60,7 +60,7 @@ def test_a_replay_counts_as_two_hashes_until_the_first_is_done() -> None:
 
 
 def test_an_idle_queue_admits_every_request() -> None:
-    """Otherwise a queue with one place would never admit a replay, which counts as two."""
+    """Without this rule, a queue with one place would never admit a request that counts as two hashes."""
     queue = Harness(1).queue
     with queue.admit(2), pytest.raises(TooBusy), queue.admit(1):
         pass

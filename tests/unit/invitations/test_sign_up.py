@@ -145,7 +145,7 @@ async def test_the_field_is_unknown_where_no_invitation_is_needed() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_link_opens_a_form_for_the_invited_address(language: str) -> None:
-    """The address is filled in and read-only, or editable if a domain is invited. A hidden field has the token."""
+    """The address is filled in and read-only; for a domain, it is empty and editable. A hidden field has the token."""
     own, headers = texts(language).page, {**HTML, "accept-language": language}
     domain = TOKENS.sign(replace(INVITATION, invited="*.example.com"))
     for token, hint, locked in (
@@ -212,7 +212,7 @@ def posted(**fields: str) -> bytes:
 async def test_a_form_keeps_its_invitation(
     outcomes: list[Any], fields: dict[str, str], status: int, shown: Callable[[Any], str]
 ) -> None:
-    """After an error the page has the invitation and the read-only address, or states that a new one is needed."""
+    """After an error, the page has the invitation and its address, or states that a new invitation is needed."""
     worker = client(*outcomes)
     response, html = await worker.request(body=posted(**{"invitation": TOKEN, **fields}), headers=FORM)
     assert (response.status, shown(texts("en")) in html) == (status, True)
@@ -222,7 +222,7 @@ async def test_a_form_keeps_its_invitation(
 
 
 async def test_beyond_the_rate_limit_the_page_has_an_error_and_no_form() -> None:
-    """The invitation is not read; the error and the time to wait are shown."""
+    """The page shows the error and the time to wait."""
     worker = client()
     worker.limits = Limits(lambda _: exceeded, Warnings())
     response, html = await worker.request(body=posted(invitation=TOKEN), headers=FORM)

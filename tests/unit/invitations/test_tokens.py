@@ -19,7 +19,7 @@ INVITATION = Invitation("0123456789abcdefABCDEF", "ada@example.com", 1, NOW + 10
 
 
 def tokens(*keys: SecretBytes, now: float = NOW) -> InvitationTokens:
-    """Return invitation tokens with a fixed clock."""
+    """Return an `InvitationTokens` with a fixed clock."""
     return InvitationTokens(keys or (KEY,), lambda: now)
 
 
@@ -50,7 +50,7 @@ PAYLOAD = f'[1,"{INVITATION.id}","ada@example.com",1,{NOW + 10},false]'.encode()
 
 
 def test_the_format_is_the_documented_one() -> None:
-    """The token can be reproduced from the docstrings of the modules alone."""
+    """The token has the format and the values that `signed_tokens` and `invitations.tokens` document."""
     assert signed(PAYLOAD) == TOKEN
 
 
@@ -81,7 +81,10 @@ def test_the_format_is_the_documented_one() -> None:
     ids=range(20),
 )
 def test_an_invalid_token_is_refused(token: str, reason: str) -> None:
-    """The tokens are forged, truncated, too long, of another key, purpose or format, or would verify a whole domain."""
+    """The tokens are forged, truncated or too long, or have another key, purpose or format.
+
+    The last token marks every address of a domain as verified.
+    """
     with pytest.raises(BadInvitation) as caught:
         tokens().verify(token)
     assert caught.value.reason == reason
@@ -119,7 +122,7 @@ def test_an_invitation_admits_its_address_or_domain(
     invited: str, admitted: tuple[str, ...], refused: tuple[str, ...]
 ) -> None:
     """Letter case and Unicode form do not matter; a subaddress is a different address."""
-    # A domain has the same canonical form as in an address.
+    # `canonical` accepts only addresses, so put a local part before a domain, and remove it from the result.
     canonical_form = canonical(invited) if "@" in invited else canonical(f"a@{invited.removeprefix('*.')}")[2:]
     invitation = replace(INVITATION, invited=("*." if invited.startswith("*.b") else "") + canonical_form)
     assert invitation.address == (canonical_form if "@" in invited else None)

@@ -115,7 +115,7 @@ class Harness:
 
 
 async def test_delivered_messages_are_removed_and_logged() -> None:
-    """The log has the message's key, and no data of the user."""
+    """The log has the message's key, but not the user's name or address."""
     harness = Harness(message(1), message(2, "user.created"))
     await harness.delivery.after_response()
     assert sorted(harness.outbox.finished) == sorted(harness.sent) == ["1", "2"]
@@ -137,7 +137,7 @@ async def test_a_response_triggers_one_batch() -> None:
 
 
 async def test_a_batch_takes_less_time_than_its_lease() -> None:
-    """Otherwise another isolate would send the last messages of the batch again.
+    """If a batch took longer, another isolate would send its last messages again.
 
     After a response, a batch and its claim must fit into the 30 s that a Worker may still run.
     """

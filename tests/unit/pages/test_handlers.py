@@ -117,7 +117,7 @@ def refusals() -> Iterator[tuple[int, Client, dict[str, Any], bool]]:
 
 
 @pytest.mark.parametrize("case", list(refusals()), ids=lambda case: str(case[0]))
-async def test_every_error_is_shown_on_the_form(case: tuple[int, Client, dict[str, Any], bool]) -> None:
+async def test_errors_are_shown_on_the_form(case: tuple[int, Client, dict[str, Any], bool]) -> None:
     """The page has the problem's status; the key is kept if the request may be repeated, and otherwise replaced."""
     status, client, request, keeps = case
     response, html = await client.request(**{"body": posted(), "headers": FORM, **request})

@@ -207,7 +207,7 @@ async def test_every_address_gets_the_same_response_on_a_tick() -> None:
         start = time.monotonic()
         response, body = await client.post("/verify/resend", email=email)
         assert time.monotonic() - start >= response_timing.TICK
-        # A delivery after the response would delay the next one.
+        # A delivery after the response would delay the next response.
         assert response.afterwards is None
         responses.append((response.status, body, {k: v for k, v in response.headers.items() if k != "x-request-id"}))
     assert responses[0] == responses[1]
@@ -272,7 +272,7 @@ async def test_a_page_of_another_origin_cannot_post(path: str) -> None:
         response, _ = await client.request("POST", path, fields, {**JSON, **headers})
         assert response.status == (202 if status == 200 and path.endswith("resend") else status)
         assert (client.verification_store.calls == 1) == (status == 200)
-    # A sign-up is still refused.
+    # A sign-up with the origin "null" is still refused.
     response, _ = await Verifying().request(headers={**JSON, "origin": "null", "sec-fetch-site": "same-origin"})
     assert response.status == 403
 

@@ -149,7 +149,10 @@ async def test_details_are_stored_by_the_same_statement() -> None:
 
 
 async def test_a_used_invitation_raises_bad_invitation() -> None:
-    """The row has only the key and the refusal. Without a refusal, the address is taken. An unknown refusal fails."""
+    """The row has only the key and the reason for the refusal.
+
+    Without a reason, the address is taken. An unknown reason is an invalid response.
+    """
     details = Details(invitation=InvitationUse("a", uses=1, expires_at=9, verified=False, count_taken=False))
     for refusal, problem in (("invitation_used", BadInvitation), (None, EmailTaken), ("later", ProxyUnavailable)):
         store = PostgresUserStore(SingleAttempt(FakeProxy([[KEY.hex(), *[None] * (len(ADA) + 2), refusal]])))

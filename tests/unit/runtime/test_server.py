@@ -190,7 +190,7 @@ async def test_an_unneeded_response_body_is_discarded(edge: Any, javascript: Edg
 
 async def test_without_timeouts_the_transport_sets_its_own(edge: Any, javascript: EdgeMjs) -> None:
     """The default timeout is 30 s."""
-    async with httpx.AsyncClient(transport=edge.FetchTransport(), timeout=None, trust_env=False) as client:  # noqa: S113 - the point
+    async with httpx.AsyncClient(transport=edge.FetchTransport(), timeout=None, trust_env=False) as client:  # noqa: S113 - the case under test
         await client.get("https://proxy.example/")
     assert javascript.exchanges[0][4] == 30_000
 
@@ -258,7 +258,7 @@ async def test_rate_limits_use_the_bindings_with_their_names(edge: Any, javascri
 
 
 async def test_the_log_has_country_and_data_centre(edge: Any, javascript: EdgeMjs) -> None:
-    """The log never has the client's address."""
+    """The line does not contain the client's address."""
     for location in ({"country": "AQ", "colo": "FRA"}, {}):
         headers = [["cf-connecting-ip", "192.0.2.7"]]
         await edge.serve(SimpleNamespace(method="GET", path="/health", headers=headers, **location), SimpleNamespace())

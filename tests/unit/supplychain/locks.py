@@ -46,7 +46,7 @@ def python_pins(path: Path) -> list[Pin]:
     """Read a requirements file.
 
     Raises:
-        LockError: a line is not a pin with `==`, a hash or a comment. An option could name another index.
+        LockError: a line is neither a pin with `==` nor a comment. An option could name another index.
     """
     pins = []
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")

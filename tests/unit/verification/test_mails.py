@@ -63,7 +63,7 @@ class Elements(HTMLParser):
 
 
 def test_the_email_has_one_link_whose_token_has_user_address_and_expiry() -> None:
-    """The expiry is relative to the message, so that a repeated e-mail is identical.
+    """The link expires a fixed time after the message was recorded, so that a repeated e-mail is identical.
 
     Text and HTML have the same link.
     """
@@ -125,7 +125,7 @@ def test_the_email_states_whose_password_opens_the_account() -> None:
 
 
 def test_a_later_email_states_that_a_later_sign_up_did_not_succeed() -> None:
-    """Otherwise an owner who signed up after an attacker might confirm the attacker's account."""
+    """Without this sentence, an owner who signed up after an attacker might confirm the attacker's account."""
     mail = compose(replace(VERIFY, signed_up_at=CREATED - timedelta(hours=5)))
     for part in (mail.text, unescape(mail.html)):
         assert texts("en").mails.verify_later in part

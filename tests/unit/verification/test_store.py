@@ -15,7 +15,7 @@ ADA = ("12", "ada@example.com")
 
 
 def store(*rows: Rows, webhook: bool = False) -> tuple[PostgresVerificationStore, FakeProxy]:
-    """Return a store whose proxy returns these results."""
+    """Return a store, and its proxy, which returns these results."""
     proxy = FakeProxy(*rows)
     return PostgresVerificationStore(SingleAttempt(proxy), webhook=webhook), proxy
 

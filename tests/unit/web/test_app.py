@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_sign_up_returns_the_user() -> None:
-    """The response is 201 with the user in canonical form, without password and hash."""
+    """The response is 201 with the user, whose address is canonical, and without password and hash."""
     response, body = await Client().request(body={**ADA, "email": "ADA@example.com"})
     assert (response.status, body) == (201, {"msg": "User created", "user": user_json()})
     assert response.headers["content-type"] == "application/json"

@@ -21,7 +21,7 @@ INDISTINGUISHABLE = {
     "des_crypt",
     "unix_disabled",
 }
-# Formats that are not hashes, or that libpass computes only with argon2-cffi or bcrypt. Examples of both are below.
+# Formats that are not hashes, or that libpass computes only with argon2-cffi or bcrypt (hashes of both are below).
 EXCLUDED = {"plaintext", "ldap_plaintext", "argon2", "bcrypt", "bcrypt_sha256"}
 EXCLUDED |= {"django_argon2", "django_bcrypt", "django_bcrypt_sha256", "ldap_bcrypt"}
 FORMATS = sorted(set(registry.list_crypt_handlers()) - INDISTINGUISHABLE - EXCLUDED)
@@ -107,7 +107,7 @@ def test_nearly_all_random_passwords_are_clear_text() -> None:
 
 
 def test_the_operators_decision_applies_to_a_format() -> None:
-    """There is no option for formats that are certainly hashes, such as bcrypt."""
+    """There is no option for missing passwords, or for formats that are certainly hashes, such as bcrypt."""
     shape = classify(HEX[:32])
     assert Decisions().action(shape) is Action.STOP
     assert Decisions(leave=frozenset({shape.name})).action(shape) is Action.LEAVE

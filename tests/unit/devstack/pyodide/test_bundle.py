@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_the_wrapper_works_in_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Special characters in the path are quoted; only `serve` gets the option for the cache."""
+def test_the_wrapper_works_in_a_folder_with_special_characters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The script quotes the path. Only the command `serve` gets the option for the cache."""
     folder = tmp_path / 'it\'s $HOME \\ "mine"'
     folder.mkdir()
     program = folder / "program"

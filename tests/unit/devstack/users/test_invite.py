@@ -78,7 +78,7 @@ def test_the_link_contains_the_invitation(run: Run, arguments: str, expected: In
     assert len(ids.pop()) == 22
 
 
-def test_key_and_url_come_from_the_same_place(run: Run, tmp_path: Path) -> None:
+def test_key_and_url_come_from_the_same_source(run: Run, tmp_path: Path) -> None:
     """A key from .dev.vars and a URL from the environment are not combined. The option --url replaces the URL."""
     file = tmp_path / ".dev.vars"
     file.write_text(f'INVITATION_SECRET="{SECRET}"\nPUBLIC_URL="http://localhost:8787"\n')
@@ -145,7 +145,7 @@ def test_only_a_valid_link_needs_the_database(run: Run) -> None:
 
 
 def test_the_token_of_a_long_address_is_accepted(run: Run) -> None:
-    """The address has 64 bytes before the @, and the expiry is the latest."""
+    """The address has 64 bytes before the @, and the invitation has the longest lifetime."""
     address = "\U00020000" * 16 + "@" + ".".join(["a" * 60] * 3) + ".de"
     _, out, _ = run(address, "--expires", "365d", **ENVIRONMENT)
     token = out.strip().partition("=")[2]

@@ -196,6 +196,6 @@ def test_arrays_are_parsed(text: str, expected: object) -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "{", "{1", "{1}}", '{"a}', "{1}x"])
 def test_an_invalid_array_is_an_error(text: str) -> None:
-    """Otherwise the response would be invalid JSON."""
+    """If such a text were converted, the response could be invalid JSON."""
     with pytest.raises(ValueError, match="not an array"):
         array_to_json(text, json.dumps)

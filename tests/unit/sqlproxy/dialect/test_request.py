@@ -113,8 +113,8 @@ def test_a_query_can_override_the_array_mode_of_its_request() -> None:
         b'{"query":"q","params":[' + b"[" * 3_000 + b"]" * 3_000 + b"]}" * 2,
     ],
 )
-def test_an_invalid_body_is_rejected_without_quoting_it(body: bytes) -> None:
-    """Malformed JSON, wrong types and excessive nesting raise the same error."""
+def test_an_invalid_body_is_rejected(body: bytes) -> None:
+    """Malformed JSON, wrong types and excessive nesting raise the same error, without a cause that quotes the body."""
     with pytest.raises(MalformedRequest) as caught:
         parse(body, {})
     assert caught.value.executed is False
@@ -145,7 +145,7 @@ def test_an_unknown_isolation_level_is_rejected() -> None:
     ],
 )
 def test_text_that_postgres_cannot_store_is_rejected(body: bytes) -> None:
-    """Libpq would truncate text at a NUL; a lone surrogate has no UTF-8 form. The error does not contain the text."""
+    """Libpq would truncate text at a NUL; a lone surrogate has no UTF-8 form. No cause quotes the text."""
     with pytest.raises(UnsupportedText) as caught:
         parse(body, {})
     assert caught.value.code == "22021"

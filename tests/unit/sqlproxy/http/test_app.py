@@ -204,7 +204,7 @@ async def test_a_large_content_length_gets_413(stack: Stack, length: bytes) -> N
 async def test_a_response_before_the_body_closes_the_connection(
     stack: Stack, path: str, header: tuple[bytes, bytes], closes: bool
 ) -> None:
-    """A reverse proxy must not reuse the connection for another client. Routes without a token always close theirs."""
+    """A reverse proxy must not reuse the connection for another client. Routes without a token always close it."""
     sent = await stack.raw(path=path, headers=(header,))
     assert sent[0]["status"] == 200
     assert ((b"connection", b"close") in sent[0]["headers"]) is (closes or path != "/metrics")

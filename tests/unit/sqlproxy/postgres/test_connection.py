@@ -74,7 +74,7 @@ class FakeLibpq:
             raise psycopg.OperationalError("canary")
 
     def send_query_params(self, query: object, _: object) -> None:
-        """Accept a statement; its results are available at once."""
+        """Record a statement. Its results are available at once, unless `fails` contains "silent"."""
         self._maybe_fail("send")
         self.sent.append(query)
         if "silent" not in self.fails:
@@ -169,7 +169,7 @@ def connect(
 
 DONE, SYNC = FakeResult(pq.ExecStatus.COMMAND_OK), FakeResult(pq.ExecStatus.PIPELINE_SYNC)
 ABORTED = FakeResult(pq.ExecStatus.PIPELINE_ABORTED)
-# The reset that is sent with a statement, and its results.
+# The reset that is sent with a statement, which ends with preparing an empty statement, and its results.
 RESET, RESET_DONE = (b"DISCARD ALL", b"prepare "), (DONE, None, DONE, None)
 
 
@@ -347,7 +347,7 @@ async def test_a_session_that_a_trusted_statement_changed_is_reset(libpq: FakeLi
 
 
 async def test_every_request_resets_a_session_whose_reset_has_several_queries(libpq: FakeLibpq) -> None:
-    """Such a reset cannot be sent with a statement, so the pool resets the session after each request."""
+    """A reset of several queries cannot be sent with a statement, so the pool resets the session after each request."""
     connection = await used_connection(
         libpq, reset=(b"DISCARD ALL", b"SELECT set_config('a.b', 'c', false)"), trusted=True
     )
@@ -399,7 +399,7 @@ async def test_a_session_that_ended_before_its_reset_ran_no_statement(libpq: Fak
 
 @pytest.mark.parametrize(("tag", "can"), [(b"INSERT 0 1", True), (b"SELECT 1", True), (b"SET", False), (b"DO", False)])
 async def test_a_session_that_a_statement_changed_is_reset_at_once(libpq: FakeLibpq, tag: bytes, can: bool) -> None:
-    """The reset may take a long time, and the next request would have to wait for it."""
+    """The reset may take a long time. If it were sent with the next statement, that request would have to wait."""
     connection = await used_connection(libpq, tag)
     assert connection.can_reset_first is can
 

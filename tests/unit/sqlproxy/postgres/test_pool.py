@@ -243,7 +243,7 @@ async def test_a_waiting_request_survives_a_database_outage() -> None:
 
 
 async def test_connection_attempts_end_when_no_request_waits() -> None:
-    """The pool does not retry for an abandoned request."""
+    """The pool does not retry for a request that has timed out."""
     server = FakeServer()
     server.down = True
     async with running_pool(server, size=1, wait_timeout=0.01) as pool:

@@ -31,14 +31,14 @@ def test_a_threshold_of_zero_prepares_nothing() -> None:
 
 
 def test_a_full_cache_prepares_no_more() -> None:
-    """The maximum bounds the server's memory."""
+    """The limit bounds the memory that Postgres uses for prepared statements."""
     prepared = PreparedStatements(threshold=1, max_statements=1)
     prepared.add(b"a", prepared.wanted(b"a") or b"")
     assert prepared.wanted(b"b") is None
 
 
 def test_counts_of_rare_statements_are_dropped() -> None:
-    """Otherwise the counts would use more and more of sqlproxy's memory."""
+    """If all counts were kept, they would use more and more of sqlproxy's memory."""
     prepared = PreparedStatements(threshold=2)
     prepared.wanted(b"first")
     for number in range(1000):
