@@ -34,7 +34,7 @@ def anyio_backend() -> str:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the tests so that all processes finish at nearly the same time."""
-    items.sort(key=lambda item: scheduling.order(item.nodeid))
+    items.sort(key=lambda item: scheduling.sort_key(item.nodeid))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> scheduling.FileScheduling:

@@ -65,8 +65,8 @@ SETTINGS = Settings(database_url=SecretStr("sql+http://token@127.0.0.1:1/"))
 
 def change(settings: Settings, **changes: object) -> Settings:
     """Return validated settings with some of them changed; "" removes a setting."""
-    given = {**settings.model_dump(exclude_unset=True), **changes}
-    return Settings.model_validate({name: value for name, value in given.items() if value != ""})
+    values = {**settings.model_dump(exclude_unset=True), **changes}
+    return Settings.model_validate({name: value for name, value in values.items() if value != ""})
 
 
 # Settings with e-mail verification.
@@ -242,7 +242,7 @@ class Client:
         self.conceal = False
         self.hash_queue = HashQueue(cpython_kdf, CHEAP, 60)
         # The origin and the query of the URL of each request.
-        self.own, self.query = OWN, ""
+        self.own_origin, self.query = OWN, ""
         self.described: Described | None = None
         self.settings = SETTINGS
         self.settings_problem: Problem | None = None
@@ -267,7 +267,7 @@ class Client:
 
         request_headers = {"content-type": "application/json"} if headers is None else headers
         # The default of `arrived` is the original `time.monotonic`, even if a test has replaced it.
-        request = Request(method, path, request_headers, read, self.own, self.query, arrived=time.monotonic())
+        request = Request(method, path, request_headers, read, self.own_origin, self.query, arrived=time.monotonic())
         response = await self.app(request)
         # Each response must match the OpenAPI document.
         duplicates = "conceal" if self.conceal else "conflict"

@@ -34,7 +34,7 @@ def group(nodeid: str) -> str:
     return next((name for name, members in GROUPS.items() if names.intersection(members)), str(file))
 
 
-def order(nodeid: str) -> tuple[int, bool, str]:
+def sort_key(nodeid: str) -> tuple[int, bool, str]:
     """Return the sort key of a test. Tests of the same file have the same key, so they keep their order."""
     name = group(nodeid)
     is_short = bool({"unit", "wire"} & set(Path(name).parts))

@@ -77,8 +77,8 @@ def dependencies(package: Path) -> set[tuple[str, str]]:
     """Return the dependencies between the top-level folders and modules of a package."""
     pairs = set()
     for file in package.rglob("*.py"):
-        used = {name.split(".")[1] for name in imports(file) if name.startswith(f"{package.name}.")}
-        pairs |= {(folder(package, file), other) for other in used}
+        targets = {name.split(".")[1] for name in imports(file) if name.startswith(f"{package.name}.")}
+        pairs |= {(folder(package, file), target) for target in targets}
     return {(source, target) for source, target in pairs if source != target}
 
 

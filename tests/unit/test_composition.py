@@ -45,7 +45,7 @@ def platform(respond: Callable[[httpx.Request], httpx.Response], log: Callable[[
     return Platform(lambda: httpx.MockTransport(respond), cpython_kdf, lambda _: unlimited, log)
 
 
-async def log_of(database_url: str) -> list[dict[str, object]]:
+async def collect_log(database_url: str) -> list[dict[str, object]]:
     """Return the log of an isolate after three requests, two of which use the database."""
     lines: list[str] = []
 
@@ -61,7 +61,7 @@ async def log_of(database_url: str) -> list[dict[str, object]]:
 
 async def test_a_retired_data_proxy_is_logged_once_per_isolate() -> None:
     """The first request that uses hosted Accelerate logs the warning."""
-    log = await log_of("prisma://accelerate.prisma-data.net/?api_key=canary")
+    log = await collect_log("prisma://accelerate.prisma-data.net/?api_key=canary")
     assert [entry["event"] for entry in log] == ["request", "data_proxy_retired", "request", "request"]
     assert "2026-12-01" in str(log[1]["reason"])
     assert "canary" not in json.dumps(log)
@@ -69,7 +69,7 @@ async def test_a_retired_data_proxy_is_logged_once_per_isolate() -> None:
 
 async def test_sqlproxy_causes_no_warning() -> None:
     """The log contains only requests."""
-    log = await log_of("sql+https://token@proxy.example.com/")
+    log = await collect_log("sql+https://token@proxy.example.com/")
     assert {entry["event"] for entry in log} == {"request"}
 
 
@@ -183,12 +183,21 @@ async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
 
 async def test_terms_and_extra_fields_are_part_of_a_sign_up() -> None:
     """The statement contains the terms, the extra fields and the webhook; the response contains the extra fields."""
-    sent: list[dict[str, Any]] = []
+    sent_options: list[dict[str, Any]] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
         *stored, _, key, options = json.loads(request.content)["params"]
-        sent.append(json.loads(options))
-        row = [key, "1", *stored, "2026-11-22T20:00:00.000Z", None, "false", json.dumps(sent[-1]["extra"]), None]
+        sent_options.append(json.loads(options))
+        row = [
+            key,
+            "1",
+            *stored,
+            "2026-11-22T20:00:00.000Z",
+            None,
+            "false",
+            json.dumps(sent_options[-1]["extra"]),
+            None,
+        ]
         return httpx.Response(200, json={"rows": [row]})
 
     async def read(*_: object) -> bytes:
@@ -211,14 +220,14 @@ async def test_terms_and_extra_fields_are_part_of_a_sign_up() -> None:
     response = await app(Request("POST", "/", {"content-type": "application/json"}, read))
     user = json.loads(response.body)["user"]
     assert (response.status, user["email_verified"], user["extra"]) == (201, False, {"seats": 3})
-    assert (sent[0]["terms"], sent[0]["extra"], sent[0]["webhook"]) == ("2", {"seats": 3}, True)
+    assert (sent_options[0]["terms"], sent_options[0]["extra"], sent_options[0]["webhook"]) == ("2", {"seats": 3}, True)
 
 
 async def test_invitations_are_checked_before_the_limit_per_address_and_the_hash() -> None:
     """Any key of INVITATION_SECRET may have signed an invitation. With an invalid one, nothing is counted or hashed."""
     counted: list[str] = []
     hashed: list[bytes] = []
-    sent: list[dict[str, Any]] = []
+    sent_options: list[dict[str, Any]] = []
 
     async def count(key: str) -> bool:
         counted.append(key)
@@ -230,7 +239,7 @@ async def test_invitations_are_checked_before_the_limit_per_address_and_the_hash
 
     def respond(request: httpx.Request) -> httpx.Response:
         *_, key, options = json.loads(request.content)["params"]
-        sent.append(json.loads(options))
+        sent_options.append(json.loads(options))
         return httpx.Response(200, json={"rows": [[key, *user_row(), "false", None, None]]})
 
     bindings = {
@@ -254,7 +263,7 @@ async def test_invitations_are_checked_before_the_limit_per_address_and_the_hash
         response = await app(Request("POST", "/", {"content-type": "application/json"}, read))
         accepted = max(number - 1, 0)
         assert (response.status, len(counted), len(hashed)) == (202 if accepted else 403, accepted, accepted)
-    assert [options["invitation"]["count_taken"] for options in sent] == [True, True]
+    assert [options["invitation"]["count_taken"] for options in sent_options] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -289,11 +298,11 @@ async def test_the_breach_check_settings_are_applied(mode: str, expected: list[f
 
 async def test_the_hashing_settings_are_applied() -> None:
     """HASH_PROFILE and PASSWORD_PEPPER affect the stored hash; if HASH_QUEUE is full, the response is `too_busy`."""
-    sent: list[str] = []
+    sent_hashes: list[str] = []
     hashing = asyncio.Event()
 
     def respond(request: httpx.Request) -> httpx.Response:
-        sent.append(json.loads(request.content)["params"][-2])
+        sent_hashes.append(json.loads(request.content)["params"][-2])
         return created(request)
 
     async def slow(password: bytes, salt: bytes, profile: Profile, deadline: float, /) -> bytes:
@@ -319,7 +328,7 @@ async def test_the_hashing_settings_are_applied() -> None:
     assert (refused.status, json.loads(refused.body)["code"]) == (503, "too_busy")
     hashing.set()
     assert [response.status for response in await asyncio.gather(*waiting)] == [201, 201]
-    assert {stored.split("$")[3] for stored in sent} == {"m=12288,t=3,p=1,keyid=2026a"}
+    assert {stored.split("$")[3] for stored in sent_hashes} == {"m=12288,t=3,p=1,keyid=2026a"}
 
 
 async def test_the_page_settings_are_applied() -> None:
@@ -374,11 +383,11 @@ async def test_the_page_settings_are_applied() -> None:
 )
 async def test_the_message_settings_are_applied(settings: dict[str, str], options: dict[str, object] | None) -> None:
     """A sign-up records the configured messages. If none are configured, it runs the shorter statement."""
-    sent: list[list[str]] = []
+    sent_parameters: list[list[str]] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
         parameters = json.loads(request.content)["params"]
-        sent.append(parameters)
+        sent_parameters.append(parameters)
         verified = [] if options is None else ["false"]
         return httpx.Response(200, json={"rows": [[parameters[len(STORED) + 1], *user_row(), *verified]]})
 
@@ -398,11 +407,11 @@ async def test_the_message_settings_are_applied(settings: dict[str, str], option
     assert response.status in (201, 202)
     # A delivery after a concealing response would delay the next response.
     assert (response.afterwards is None) == (options is None or "DUPLICATE_RESPONSE" in settings)
-    ((*_, last),) = sent
+    ((*_, last),) = sent_parameters
     # The parameters of the shorter statement are the fields, the password and the key.
     short_length = len(STORED) + 2
     assert (
-        len(sent[0]) == short_length
+        len(sent_parameters[0]) == short_length
         if options is None
         else json.loads(last).items() >= {**options, "language": "de"}.items()
     )
@@ -413,12 +422,12 @@ SECRET = "2026b:" + "B" * 43 + "=,2026a:" + "A" * 43 + "="
 
 async def deliver_email(created_at: str, **settings: str) -> tuple[list[list[str]], list[dict[str, Any]]]:
     """Run a scheduled delivery of one `verify_email` message; return the statements' parameters and the log."""
-    sent: list[list[str]] = []
+    sent_parameters: list[list[str]] = []
     payload = json.dumps({"name": "Ada", "email": "ada@example.com", "language": "en"})
 
     def respond(request: httpx.Request) -> httpx.Response:
         statement = json.loads(request.content)
-        sent.append(statement["params"])
+        sent_parameters.append(statement["params"])
         row = ["1", "0c1f7d3e-6c5e-4f0a-9a57-0d2f1c7b9e41", "verify_email", "7", payload, "1", created_at]
         return httpx.Response(200, json={"rows": [row if "claim_messages" in statement["query"] else ["true"]]})
 
@@ -426,14 +435,14 @@ async def deliver_email(created_at: str, **settings: str) -> tuple[list[list[str
     bindings = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/", **mail, **settings}
     lines: list[str] = []
     await build(bindings.get, platform(respond, lines.append), CHEAP).deliver()
-    return sent, [json.loads(line) for line in lines]
+    return sent_parameters, [json.loads(line) for line in lines]
 
 
 async def test_the_link_in_an_email_follows_the_settings() -> None:
     """The link begins with PUBLIC_URL, is signed with the first key, and expires after VERIFICATION_TTL."""
     created_at = datetime.now(UTC).replace(microsecond=0)
     settings = {"PUBLIC_URL": "https://signup.example.com", "VERIFICATION_SECRET": SECRET, "VERIFICATION_TTL": "600"}
-    sent, lines = await deliver_email(created_at.isoformat(), EMAIL_VERIFICATION="on", **settings)
+    sent_parameters, lines = await deliver_email(created_at.isoformat(), EMAIL_VERIFICATION="on", **settings)
     assert [entry.get("result") for entry in lines if entry["event"] == "delivery"] == ["delivered"]
     (text,) = [entry["text"] for entry in lines if entry["event"] == "mail"]
     (token,) = re.findall(r"^https://signup\.example\.com/verify\?token=(\S+)$", text, re.MULTILINE)
@@ -441,7 +450,7 @@ async def test_the_link_in_an_email_follows_the_settings() -> None:
     claims = TokenSigner([parse_keys("VERIFICATION_SECRET", SECRET)[0].key]).verify(token)
     assert (claims.user_id, claims.email) == ("7", "ada@example.com")
     assert claims.expires_at == created_at.timestamp() + 600
-    assert ["1", "1"] in sent
+    assert ["1", "1"] in sent_parameters
 
 
 async def test_links_that_any_configured_key_signed_are_accepted() -> None:
@@ -466,6 +475,6 @@ async def test_links_that_any_configured_key_signed_are_accepted() -> None:
 @pytest.mark.parametrize("settings", [{}, {"VERIFICATION_SECRET": SECRET, "PUBLIC_URL": "https://a.example/"}])
 async def test_no_link_is_sent_after_verification_was_turned_off(settings: dict[str, str]) -> None:
     """An earlier message becomes dead regardless of the other settings, because its link would lead to a 404."""
-    sent, lines = await deliver_email("2026-11-29T12:00:00.000Z", **settings)
-    assert ["1", "1", "verification_off", '{"permanent":true,"retry_after":null}'] in sent
+    sent_parameters, lines = await deliver_email("2026-11-29T12:00:00.000Z", **settings)
+    assert ["1", "1", "verification_off", '{"permanent":true,"retry_after":null}'] in sent_parameters
     assert (lines[0]["event"], lines[0]["result"], lines[0]["error"]) == ("delivery", "dead", "verification_off")

@@ -408,15 +408,15 @@ def test_a_public_host_needs_encryption(url: str) -> None:
 
 def test_configured_root_certificates_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The connection string, PGSSLROOTCERT or libpq's default file may configure root certificates."""
-    given = f"{ANY}?sslmode=verify-full"
-    assert dburl.parse(f"{given}&sslrootcert=ca.pem").parameters["sslrootcert"] == "ca.pem"
+    url = f"{ANY}?sslmode=verify-full"
+    assert dburl.parse(f"{url}&sslrootcert=ca.pem").parameters["sslrootcert"] == "ca.pem"
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".postgresql").mkdir()
     (tmp_path / ".postgresql" / "root.crt").touch()
-    assert "sslrootcert" not in dburl.parse(given).parameters
+    assert "sslrootcert" not in dburl.parse(url).parameters
     monkeypatch.setenv("HOME", "/nowhere")
     monkeypatch.setenv("PGSSLROOTCERT", "ca.pem")
-    assert "sslrootcert" not in dburl.parse(given).parameters
+    assert "sslrootcert" not in dburl.parse(url).parameters
 
 
 @pytest.mark.parametrize("scheme", ["prisma", "prisma+postgres"])

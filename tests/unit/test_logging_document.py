@@ -21,8 +21,8 @@ pytestmark = pytest.mark.anyio
 def documented(section: str, column: str) -> list[str]:
     """Return the names in the first column of a table of docs/logging.md."""
     text = (ROOT / "docs" / "logging.md").read_text(encoding="utf-8")
-    (part,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    (table,) = re.findall(rf"^\| {column} \|.*\n\| --- .*\n((?:\|.*\n)+)", part, re.MULTILINE)
+    (section_text,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    (table,) = re.findall(rf"^\| {column} \|.*\n\| --- .*\n((?:\|.*\n)+)", section_text, re.MULTILINE)
     return [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
 
 

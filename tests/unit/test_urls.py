@@ -42,7 +42,7 @@ def urls(draw: st.DrawFn) -> str:
     return text[:at] + draw(NOISE) + text[at:]
 
 
-async def log_of(bindings: dict[str, object]) -> list[str]:
+async def collect_log(bindings: dict[str, object]) -> list[str]:
     """Return the log of an isolate after requests that use these bindings."""
     lines: list[str] = []
 
@@ -75,7 +75,7 @@ async def log_of(bindings: dict[str, object]) -> list[str]:
 @example("BREACH_API_URL", "https://xn--a/")
 def test_any_url_works_or_causes_misconfigured(name: str, value: str) -> None:
     """No unexpected exception is raised, and an invalid setting is named without its value."""
-    for line in asyncio.run(log_of({"DATABASE_URL": PROXY, **REQUIRED[name], name: value})):
+    for line in asyncio.run(collect_log({"DATABASE_URL": PROXY, **REQUIRED[name], name: value})):
         entry = json.loads(line)
         assert "exception" not in entry
         assert "canary" not in line
@@ -88,5 +88,5 @@ def test_a_valid_url_is_not_misconfigured(name: str) -> None:
     """If valid URLs were refused, the test above would not reach the code that uses the setting."""
     valid = {"DATABASE_URL": PROXY, "CORS_ORIGINS": "https://www.example.com"}
     value = valid.get(name, "https://a.example/")
-    for line in asyncio.run(log_of({"DATABASE_URL": PROXY, **REQUIRED[name], name: value})):
+    for line in asyncio.run(collect_log({"DATABASE_URL": PROXY, **REQUIRED[name], name: value})):
         assert json.loads(line).get("code") != "misconfigured"

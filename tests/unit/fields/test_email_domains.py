@@ -71,9 +71,9 @@ def test_an_entry_is_a_domain_or_its_subdomains(entry: str, domain: str, listed:
     st.lists(st.sampled_from(PARTS), min_size=1, max_size=6).map("".join),
     st.sampled_from(["", ".com", ".\u0440\u0444"]),
 )
-def test_a_domain_has_the_same_form_as_in_an_address(start: str, end: str) -> None:
+def test_a_domain_has_the_same_form_as_in_an_address(prefix: str, suffix: str) -> None:
     """The faster function for domains gives the same results as the one for addresses."""
-    domain = trim(start + end)
+    domain = trim(prefix + suffix)
     actual = expected = None
     with contextlib.suppress(AddressError):
         expected = domain_of(canonical(f"a@{domain}"))

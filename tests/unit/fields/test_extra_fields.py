@@ -131,8 +131,8 @@ def test_ten_fields_with_a_hundred_options_are_allowed() -> None:
 
 def test_wrong_settings_of_the_terms_are_misconfigured() -> None:
     """A version needs a URL, and has 1 to 64 of A-Z a-z 0-9 . _ -. The URL is https, or http on loopback."""
-    url = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/"}
-    for given, reason in (
+    required = {"DATABASE_URL": "sql+http://token@127.0.0.1:1/"}
+    for bindings, reason in (
         ({"TERMS_VERSION": "1"}, "TERMS_URL must be set with TERMS_VERSION"),
         ({"TERMS_VERSION": "canary 1"}, "TERMS_VERSION must look like 2026-11"),
         ({"TERMS_VERSION": "x" * 65}, "TERMS_VERSION must look like"),
@@ -142,7 +142,7 @@ def test_wrong_settings_of_the_terms_are_misconfigured() -> None:
         ),
     ):
         with pytest.raises(Misconfigured, match=f"^{reason}") as caught:
-            Settings.from_bindings({**url, **given}.get)
+            Settings.from_bindings({**required, **bindings}.get)
         assert "canary" not in str(caught.value)
 
 
@@ -160,8 +160,8 @@ def test_wrong_settings_of_the_terms_are_misconfigured() -> None:
 )
 def test_values_are_stored_in_canonical_form(extra: str, expected: tuple[str, object]) -> None:
     """Strings are normalised like names. As in JSON Schema, a number without a fraction is an integer."""
-    other = "" if expected[0] == "plan" else '"plan": "free", '
-    values, errors = take_extra(f'{{{other}"adult": true, {extra}}}')
+    required_plan = "" if expected[0] == "plan" else '"plan": "free", '
+    values, errors = take_extra(f'{{{required_plan}"adult": true, {extra}}}')
     assert errors == []
     assert (values[expected[0]], type(values[expected[0]])) == (expected[1], type(expected[1]))
 
@@ -194,8 +194,8 @@ def test_values_are_stored_in_canonical_form(extra: str, expected: tuple[str, ob
 )
 def test_wrong_values_are_errors_of_their_field(name: str, value: str, code: str, limit: int | None) -> None:
     """The pointer names the field within `extra`. No value is converted from another type."""
-    given = {"plan": '"free"', "adult": "true", name: value}
-    extra = ", ".join(f"{json.dumps(key)}: {each}" for key, each in given.items())
+    members = {"plan": '"free"', "adult": "true", name: value}
+    extra = ", ".join(f"{json.dumps(key)}: {each}" for key, each in members.items())
     _, errors = take_extra(f"{{{extra}}}")
     assert errors == [(f"/extra/{name}", code, limit)]
 
@@ -236,9 +236,9 @@ def test_texts_of_a_form_are_converted(form: dict[str, str], expected: dict[str,
 async def test_a_sign_up_stores_and_returns_extra_fields() -> None:
     """One statement stores the fields with the version of the terms; the response has the stored fields."""
     extra = {"company": "Navy", "seats": 3, "plan": "free", "newsletter": False, "adult": True}
-    sent = {**ADA, "terms": "2026-11", "extra": dict(reversed(extra.items()))}
+    request_body = {**ADA, "terms": "2026-11", "extra": dict(reversed(extra.items()))}
     worker = client()
-    response, body = await worker.request(body=sent)
+    response, body = await worker.request(body=request_body)
     assert (response.status, body["user"]) == (201, {**user_json(), "extra": extra})
     ((statement, parameters),) = worker.proxy.executed
     assert statement == SIGN_UP_WITH_DETAILS
@@ -251,9 +251,16 @@ async def test_a_sign_up_stores_and_returns_extra_fields() -> None:
 async def test_errors_of_all_fields_are_listed_together() -> None:
     """Each error has a pointer, and a text in the client's language."""
     worker = client()
-    sent = {"name": "", "email": "a", "password": "x", "role": 1, "terms": "2025", "extra": {"seats": 0, "name": "x"}}
+    request_body = {
+        "name": "",
+        "email": "a",
+        "password": "x",
+        "role": 1,
+        "terms": "2025",
+        "extra": {"seats": 0, "name": "x"},
+    }
     response, body = await worker.request(
-        body=sent, headers={"content-type": "application/json", "accept-language": "de"}
+        body=request_body, headers={"content-type": "application/json", "accept-language": "de"}
     )
     assert response.status == 422
     assert [(each["pointer"], each["code"]) for each in body["errors"]] == [
@@ -344,22 +351,22 @@ def form(**fields: str) -> bytes:
 
 async def test_a_form_may_have_extra_fields() -> None:
     """The names of the inputs begin with `extra.`; the response is a page or JSON."""
-    sent = {"terms": "2026-11", "extra.plan": "<team>", "extra.adult": "true", "extra.seats": "7"}
+    inputs = {"terms": "2026-11", "extra.plan": "<team>", "extra.adult": "true", "extra.seats": "7"}
     expected = {"seats": 7, "plan": "<team>", "newsletter": False, "adult": True}
-    response, body = await client().request(body=form(**sent), headers=FORM)
+    response, body = await client().request(body=form(**inputs), headers=FORM)
     assert (response.status, body["user"]["extra"]) == (201, expected)
     worker = client()
-    response, _ = await worker.request(body=form(**sent), headers=PAGE)
+    response, _ = await worker.request(body=form(**inputs), headers=PAGE)
     assert (response.status, json.loads(worker.proxy.executed[0][1][-1] or "")["extra"]) == (201, expected)
-    response, body = await client().request(body=form(**{**sent, "extra": "x"}), headers=FORM)
+    response, body = await client().request(body=form(**{**inputs, "extra": "x"}), headers=FORM)
     assert [(each["pointer"], each["code"]) for each in body["errors"]] == [("/extra", "not_an_object")]
 
 
 async def test_a_form_with_errors_keeps_the_entered_values() -> None:
     """The values are also kept after an error of the service. If the terms have changed, their checkbox is unticked."""
     hostile = '"><script>'
-    sent = {"extra.company": hostile, "extra.seats": "many", "extra.plan": "<team>", "extra.newsletter": "true"}
-    response, html = await client().request(body=form(**sent, terms="2026-11"), headers=PAGE)
+    inputs = {"extra.company": hostile, "extra.seats": "many", "extra.plan": "<team>", "extra.newsletter": "true"}
+    response, html = await client().request(body=form(**inputs, terms="2026-11"), headers=PAGE)
     assert response.status == 422
     assert hostile not in html
     assert 'value="&#34;&gt;&lt;script&gt;"' in html
@@ -368,10 +375,10 @@ async def test_a_form_with_errors_keeps_the_entered_values() -> None:
     ticks = ('name="extra.newsletter"', 'name="extra.adult"', 'name="terms"')
     assert [" checked" in html.partition(name)[2].partition(">")[0] for name in ticks] == [True, False, True]
     assert '<a href="#extra/seats">&lt;b&gt;Seats &amp; more&lt;/b&gt;: Enter a whole number.</a>' in html
-    response, html = await client().request(body=form(**sent, terms="2025-01"), headers=PAGE)
+    response, html = await client().request(body=form(**inputs, terms="2025-01"), headers=PAGE)
     assert " checked" not in html.partition(ticks[2])[2].partition(">")[0]
     assert '<a href="#terms">The terms have changed.' in html
-    full = {"extra.plan": "free", "extra.adult": "true", "terms": "2026-11"}
-    response, html = await client(TooBusy()).request(body=form(**full), headers=PAGE)
+    valid_inputs = {"extra.plan": "free", "extra.adult": "true", "terms": "2026-11"}
+    response, html = await client(TooBusy()).request(body=form(**valid_inputs), headers=PAGE)
     assert response.status == 503
     assert [" checked" in html.partition(name)[2].partition(">")[0] for name in ticks] == [False, True, True]

@@ -113,7 +113,7 @@ def test_the_current_key_may_also_be_a_previous_one() -> None:
 
 def test_the_repr_contains_no_keys() -> None:
     """The repr shows neither the keys nor their base64 form."""
-    shown = repr(Peppers.parse(A, f"{B},{OLD}"))
+    text = repr(Peppers.parse(A, f"{B},{OLD}"))
     for key in KEYS.values():
-        assert key.decode() not in shown
-        assert b64encode(key).decode() not in shown
+        assert key.decode() not in text
+        assert b64encode(key).decode() not in text

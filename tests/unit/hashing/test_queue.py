@@ -13,11 +13,11 @@ pytestmark = pytest.mark.anyio
 
 
 class Harness:
-    """A hash queue with a fake clock, and a fake key derivation function that takes `takes` seconds."""
+    """A hash queue with a fake clock, and a fake key derivation function whose hashes take `duration` seconds."""
 
     def __init__(self, length: int = 0, profile: Argon2id = DEFAULT, deadline: float = 10.0) -> None:
         self.now = 0.0
-        self.takes = 0.0
+        self.duration = 0.0
         self.deadlines: list[float] = []
         self.queue = HashQueue(self, profile, deadline, length, clock=lambda: self.now)
 
@@ -26,7 +26,7 @@ class Harness:
         assert (password, salt, profile) == (b"p", b"s", CHEAP)
         self.deadlines.append(deadline)
         await asyncio.sleep(0)
-        self.now += self.takes
+        self.now += self.duration
         return b"key"
 
     async def derive(self, number: int) -> None:
@@ -98,17 +98,17 @@ def test_the_length_depends_on_the_deadline_and_the_profile(deadline: float, pro
 async def test_the_length_follows_the_measured_time_of_hashes() -> None:
     """A slower machine admits fewer requests, a faster one more; a configured length does not change."""
     harness = Harness()
-    harness.takes = 0.99
+    harness.duration = 0.99
     await harness.derive(100)
     assert harness.queue.length == 2
     with harness.queue.admit(1), pytest.raises(TooBusy) as caught, harness.queue.admit(2):
         pass
     assert caught.value.headers() == {"retry-after": "1"}
-    harness.takes = 0.0
+    harness.duration = 0.0
     await harness.derive(100)
     assert harness.queue.length > 1000
     fixed = Harness(7)
-    fixed.takes = 1.0
+    fixed.duration = 1.0
     await fixed.derive(30)
     assert fixed.queue.length == 7
 
@@ -116,9 +116,9 @@ async def test_the_length_follows_the_measured_time_of_hashes() -> None:
 async def test_a_hash_that_did_not_wait_is_not_measured() -> None:
     """Workerd's clock does not advance during a hash, so the time of a single hash is unknown."""
     harness = Harness()
-    for takes in (0.0, 0.0, 0.5, 0.0, 0.0):
+    for duration in (0.0, 0.0, 0.5, 0.0, 0.0):
         harness.now += 60
-        harness.takes = takes
+        harness.duration = duration
         await harness.derive(1)
     assert harness.queue.length == 25
 

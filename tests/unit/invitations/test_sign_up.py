@@ -128,8 +128,8 @@ async def test_a_repeated_sign_up_is_replayed() -> None:
     headers = {**JSON, "idempotency-key": "k"}
     await worker.request(body={**ADA, "invitation": TOKEN}, headers=headers)
     worker.proxy.outcomes = [[user_row(worker.proxy.executed[0][1][len(STORED)])]]
-    other = TOKENS.sign(replace(INVITATION, id="another", invited="example.com"))
-    response, _ = await worker.request(body={**ADA, "invitation": other}, headers=headers)
+    another_token = TOKENS.sign(replace(INVITATION, id="another", invited="example.com"))
+    response, _ = await worker.request(body={**ADA, "invitation": another_token}, headers=headers)
     assert (response.status, response.headers["idempotency-replayed"]) == (201, "true")
 
 
@@ -146,11 +146,11 @@ async def test_the_field_is_unknown_where_no_invitation_is_needed() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_link_opens_a_form_for_the_invited_address(language: str) -> None:
     """The address is filled in and read-only; for a domain, it is empty and editable. A hidden field has the token."""
-    own, headers = texts(language).page, {**HTML, "accept-language": language}
+    page_texts, headers = texts(language).page, {**HTML, "accept-language": language}
     domain = TOKENS.sign(replace(INVITATION, invited="*.example.com"))
     for token, hint, locked in (
-        (TOKEN, own.invited_address, True),
-        (domain, own.invited_domain.format(domain="*.example.com"), False),
+        (TOKEN, page_texts.invited_address, True),
+        (domain, page_texts.invited_domain.format(domain="*.example.com"), False),
     ):
         worker = client()
         worker.query = f"?utm_source=mail&invitation={token}"
@@ -171,7 +171,7 @@ async def test_the_link_opens_a_form_for_the_invited_address(language: str) -> N
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_without_a_valid_invitation_the_page_has_a_notice(language: str) -> None:
     """The notice states what to do. The status is 200 without a token, and 403 with an invalid one."""
-    own, headers = texts(language), {**HTML, "accept-language": language}
+    catalog, headers = texts(language), {**HTML, "accept-language": language}
     for query, code, reason in (
         ("", "invitation_required", None),
         ("?invitation=", "bad_invitation", "invalid_token"),
@@ -183,7 +183,7 @@ async def test_without_a_valid_invitation_the_page_has_a_notice(language: str) -
         worker.query = query
         response, html = await worker.request("GET", headers=headers)
         assert response.status == (200 if reason is None else 403)
-        assert (own.titles[code] in html, own.details[code] in html, "<form" in html) == (True, True, False)
+        assert (catalog.titles[code] in html, catalog.details[code] in html, "<form" in html) == (True, True, False)
         assert worker.log()[0].get("reason") == reason
         assert "script" not in html
     _, html = await Client().request("GET", headers=headers)
@@ -196,26 +196,26 @@ def posted(**fields: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "fields", "status", "shown"),
+    ("outcomes", "fields", "status", "expected_text"),
     [
-        ([], {}, 201, lambda own: own.page.created),
-        ([], {"name": ""}, 422, lambda own: own.page.errors),
-        ([USED], {}, 403, lambda own: own.details["bad_invitation"]),
-        ([], {"email": "eve@example.com"}, 403, lambda own: own.details["bad_invitation"]),
-        ([], {"invitation": EXPIRED}, 403, lambda own: own.details["bad_invitation"]),
+        ([], {}, 201, lambda catalog: catalog.page.created),
+        ([], {"name": ""}, 422, lambda catalog: catalog.page.errors),
+        ([USED], {}, 403, lambda catalog: catalog.details["bad_invitation"]),
+        ([], {"email": "eve@example.com"}, 403, lambda catalog: catalog.details["bad_invitation"]),
+        ([], {"invitation": EXPIRED}, 403, lambda catalog: catalog.details["bad_invitation"]),
         # The fields cannot be corrected without a form.
-        ([], {"invitation": EXPIRED, "name": ""}, 422, lambda own: own.details["bad_invitation"]),
-        ([], {"invitation": ""}, 403, lambda own: own.details["invitation_required"]),
+        ([], {"invitation": EXPIRED, "name": ""}, 422, lambda catalog: catalog.details["bad_invitation"]),
+        ([], {"invitation": ""}, 403, lambda catalog: catalog.details["invitation_required"]),
     ],
     ids=range(7),
 )
 async def test_a_form_keeps_its_invitation(
-    outcomes: list[Any], fields: dict[str, str], status: int, shown: Callable[[Any], str]
+    outcomes: list[Any], fields: dict[str, str], status: int, expected_text: Callable[[Any], str]
 ) -> None:
     """After an error, the page has the invitation and its address, or states that a new invitation is needed."""
     worker = client(*outcomes)
     response, html = await worker.request(body=posted(**{"invitation": TOKEN, **fields}), headers=FORM)
-    assert (response.status, shown(texts("en")) in html) == (status, True)
+    assert (response.status, expected_text(texts("en")) in html) == (status, True)
     is_valid = "invitation" not in fields
     assert (f'name="invitation" value="{TOKEN}"' in html) == (is_valid and status != 201)
     assert ('value="ada@example.com"' in html) == (is_valid and status != 201)
@@ -227,8 +227,8 @@ async def test_beyond_the_rate_limit_the_page_has_an_error_and_no_form() -> None
     worker.limits = Limits(lambda _: exceeded, Warnings())
     response, html = await worker.request(body=posted(invitation=TOKEN), headers=FORM)
     assert (response.status, "<form" in html) == (429, False)
-    for shown in (texts("en").details["rate_limited"], "Please wait 60 s, then try again."):
-        assert shown in html
+    for text in (texts("en").details["rate_limited"], "Please wait 60 s, then try again."):
+        assert text in html
 
 
 async def test_pages_mention_no_email_if_the_invitation_verifies_the_address() -> None:

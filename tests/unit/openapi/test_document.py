@@ -74,11 +74,13 @@ def codes(operation: dict[str, Any]) -> set[str]:
 def test_each_operation_has_the_codes_that_it_can_return() -> None:
     """The codes of a sign-up depend on the settings."""
     default = operations(SETTINGS)
-    elsewhere = {"not_found", "not_acceptable", "bad_verification_token", "verification_expired"}
+    other_operations = {"not_found", "not_acceptable", "bad_verification_token", "verification_expired"}
     invitation = {"invitation_required", "bad_invitation"}
     optional = {"bot_check_unavailable", "breach_check_unavailable", "sign_ups_closed", *invitation}
-    assert codes(default["post /"]) == TABLE.keys() - optional - elsewhere
-    assert codes(operations(ALL_FEATURES)["post /"]) == TABLE.keys() - {"sign_ups_closed", *invitation} - elsewhere
+    assert codes(default["post /"]) == TABLE.keys() - optional - other_operations
+    assert (
+        codes(operations(ALL_FEATURES)["post /"]) == TABLE.keys() - {"sign_ups_closed", *invitation} - other_operations
+    )
     inviting = operations(INVITING)
     assert codes(inviting["post /"]) - codes(default["post /"]) == invitation
     assert [*inviting["get /"]["responses"]["403"]["content"]] == ["text/html"]
@@ -279,15 +281,15 @@ def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
     yield "malformed_json", Client(), {"body": b"{"}
     yield "body_timeout", Client(), {"body": LATE}
     insecure = Client()
-    insecure.own = "http://signup.example"
+    insecure.own_origin = "http://signup.example"
     yield "https_required", insecure, {}
     closed = Client()
     closed.settings = change(SETTINGS, sign_up="closed")
     yield "sign_ups_closed", closed, {"body": LATE}
-    for code, more in (("invitation_required", {}), ("bad_invitation", {"invitation": "x"})):
+    for code, fields in (("invitation_required", {}), ("bad_invitation", {"invitation": "x"})):
         inviting = Client()
         inviting.settings = INVITING
-        yield code, inviting, {"body": {**ADA, **more}}
+        yield code, inviting, {"body": {**ADA, **fields}}
     for code, token in (("bad_verification_token", "x"), ("verification_expired", expired_token())):
         verifying = Client()
         verifying.settings = VERIFYING
@@ -304,8 +306,8 @@ def cases() -> Iterator[tuple[str, Client, dict[str, Any]]]:
 async def test_every_problem_matches_the_document(case: tuple[str, Client, dict[str, Any]]) -> None:
     """The client validates each response against the document."""
     code, client, request = case
-    checked = code.endswith("check_unavailable")
-    client.described = described(change(ALL_FEATURES, cors_origins="") if checked else client.settings)
+    uses_checks = code.endswith("check_unavailable")
+    client.described = described(change(ALL_FEATURES, cors_origins="") if uses_checks else client.settings)
     response, body = await client.request(**request)
     assert (response.status, body["code"]) == (TABLE[code].status, code)
 

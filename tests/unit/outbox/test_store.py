@@ -35,8 +35,8 @@ def soon() -> float:
 
 async def test_claimed_rows_are_messages() -> None:
     """The language may be unknown. The payload has the time of the sign-up if it differs from that of the message."""
-    more = json.dumps(PAYLOAD | {"language": None, "signed_up_at": CREATED.timestamp() - 60})
-    store, proxy = outbox([ROW, [*ROW[:4], more, *ROW[5:]]])
+    payload = json.dumps(PAYLOAD | {"language": None, "signed_up_at": CREATED.timestamp() - 60})
+    store, proxy = outbox([ROW, [*ROW[:4], payload, *ROW[5:]]])
     first, second = await store.claim(MAILS, 10, 60, soon())
     assert first == MESSAGE
     assert (second.language, second.signed_up_at) == ("", datetime(2026, 11, 29, 11, 59, 0, 500_000, UTC))

@@ -9,7 +9,7 @@ from tests.counts import examples
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "ratio"),
+    ("first", "second", "ratio"),
     [
         ("#000000", "#ffffff", 21.0),
         ("#ffffff", "#ffffff", 1.0),
@@ -19,9 +19,9 @@ from tests.counts import examples
         ("#ff0000", "#000000", 5.25),
     ],
 )
-def test_the_contrast_ratio_follows_wcag(one: str, other: str, ratio: float) -> None:
+def test_the_contrast_ratio_follows_wcag(first: str, second: str, ratio: float) -> None:
     """The order of the colours and the case of their digits do not matter."""
-    assert contrast(one, other) == pytest.approx(ratio, abs=0.005) == contrast(other, one)
+    assert contrast(first, second) == pytest.approx(ratio, abs=0.005) == contrast(second, first)
 
 
 @examples(40)

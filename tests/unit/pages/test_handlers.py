@@ -72,7 +72,9 @@ async def test_a_posted_form_signs_up_with_its_idempotency_key() -> None:
     json_client = Client()
     await json_client.request(headers={"content-type": "application/json", "idempotency-key": "key-1"})
     json_statement, json_parameters = json_client.proxy.executed[0]
-    differences = [one != other for one, other in zip(parameters, json_parameters, strict=True)]
+    differences = [
+        parameter != json_parameter for parameter, json_parameter in zip(parameters, json_parameters, strict=True)
+    ]
     # Only the salted hash differs.
     assert (statement, sum(differences)) == (json_statement, 1)
 
@@ -119,11 +121,11 @@ def refusals() -> Iterator[tuple[int, Client, dict[str, Any], bool]]:
 @pytest.mark.parametrize("case", list(refusals()), ids=lambda case: str(case[0]))
 async def test_errors_are_shown_on_the_form(case: tuple[int, Client, dict[str, Any], bool]) -> None:
     """The page has the problem's status; the key is kept if the request may be repeated, and otherwise replaced."""
-    status, client, request, keeps = case
+    status, client, request, keeps_key = case
     response, html = await client.request(**{"body": posted(), "headers": FORM, **request})
     assert (response.status, response.headers["content-type"]) == (status, "text/html; charset=utf-8")
     assert 'id="summary" role="alert" tabindex="-1" autofocus' in html
-    assert (key(html) == "key-1") is keeps
+    assert (key(html) == "key-1") is keeps_key
     assert ADA["password"] not in html
     assert client.log()[0]["status"] == status
     assert client.log()[0]["code"]
@@ -156,9 +158,9 @@ async def test_a_bug_is_logged_as_for_a_json_request() -> None:
 
 async def test_a_misconfigured_worker_returns_a_page_to_a_form() -> None:
     """The page has the default appearance."""
-    wrong = Misconfigured("PAGE_COLOUR", "is wrong")
-    client = Client(misconfigured=wrong)
-    client.settings_problem = wrong
+    problem = Misconfigured("PAGE_COLOUR", "is wrong")
+    client = Client(misconfigured=problem)
+    client.settings_problem = problem
     response, html = await client.request(body=posted(), headers=FORM)
     assert (response.status, "This service is not set up correctly" in html) == (500, True)
     response, html = await client.request("GET", headers=HTML)

@@ -197,13 +197,13 @@ def policy(page: Page) -> dict[str, str]:
 
 def test_the_policy_allows_only_what_the_page_needs() -> None:
     """The policy allows the page's own files, its one inline style by hash, the widget, and the form's target."""
-    own = dict.fromkeys(("script-src", "style-src", "img-src", "connect-src", "form-action"), "'self'")
-    none = dict.fromkeys(("default-src", "base-uri", "frame-ancestors"), "'none'")
-    assert policy(Page(SETTINGS, ENGLISH)) == own | none
+    self_only = dict.fromkeys(("script-src", "style-src", "img-src", "connect-src", "form-action"), "'self'")
+    nothing = dict.fromkeys(("default-src", "base-uri", "frame-ancestors"), "'none'")
+    assert policy(Page(SETTINGS, ENGLISH)) == self_only | nothing
     page = Page(CUSTOMISED, ENGLISH)
     (style,) = re.findall(rb"<style>(.*)</style>", page.form("k", {}))
     digest = b64encode(sha256(style).digest()).decode()
-    assert policy(page) == none | own | {
+    assert policy(page) == nothing | self_only | {
         "script-src": "'self' https://challenges.cloudflare.com",
         "frame-src": "https://challenges.cloudflare.com",
         "style-src": f"'self' 'sha256-{digest}'",
@@ -280,10 +280,10 @@ def test_while_sign_ups_are_closed_the_page_has_no_form(language: str) -> None:
     for html in (page.form("key", {}), page.form("key", {}, details(SAMPLES["sign_ups_closed"], catalog))):
         elements = Tree(html).elements
         assert not {"form", "input", "script", "button"} & {tag for tag, _ in elements}
-        shown = unescape(html.decode())
-        assert f"<title>{title} \u2013 Tea & Cake</title>" in shown
+        unescaped = unescape(html.decode())
+        assert f"<title>{title} \u2013 Tea & Cake</title>" in unescaped
         assert "\u2013 Tea &amp; Cake</title>" in html.decode()
-        assert f"<h1>{title}</h1>\n<p>{detail}</p>" in shown
+        assert f"<h1>{title}</h1>\n<p>{detail}</p>" in unescaped
 
 
 def test_the_success_page_does_not_reveal_a_taken_address() -> None:
@@ -300,13 +300,13 @@ def test_extra_fields_are_inputs_with_labels_in_the_pages_language(language: str
     html = pages(WITH_FIELDS, texts(language))["form"].decode()
     tree = Tree(html.encode())
     inputs = {name: tree.by_id(f"extra/{name}") for name in EXTRA}
-    shown = {
+    actual = {
         name: (attributes["name"], attributes.get("type"), attributes["data-extra"])
         for name, attributes in inputs.items()
     }
     types = {"company": "text", "seats": "text", "plan": None, "size": None}
     types |= dict.fromkeys(("newsletter", "adult"), "checkbox")
-    assert shown == {name: (f"extra.{name}", kind, name) for name, kind in types.items()}
+    assert actual == {name: (f"extra.{name}", kind, name) for name, kind in types.items()}
     assert [name for name, attributes in inputs.items() if "required" in attributes] == ["plan", "adult"]
     assert "checked" not in {name for _, attributes in tree.elements for name in attributes}
     assert (inputs["company"]["minlength"], inputs["seats"]["inputmode"]) == ("2", "numeric")

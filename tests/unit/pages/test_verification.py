@@ -101,10 +101,10 @@ async def test_the_page_describes_the_account() -> None:
 async def test_the_page_has_the_headers_of_the_sign_up_page_and_no_referrer() -> None:
     """The browser neither sends the URL with its token to other pages nor caches the page."""
     response, _ = await Verifying().read()
-    form, _ = await Client().request("GET", headers=HTML)
-    own = {"x-request-id", "referrer-policy"}
-    assert {k: v for k, v in response.headers.items() if k not in own} == {
-        k: v for k, v in form.headers.items() if k not in own
+    sign_up_page, _ = await Client().request("GET", headers=HTML)
+    different = {"x-request-id", "referrer-policy"}
+    assert {k: v for k, v in response.headers.items() if k not in different} == {
+        k: v for k, v in sign_up_page.headers.items() if k not in different
     }
     assert response.headers["referrer-policy"] == "no-referrer"
     assert response.headers["cache-control"] == "no-store"
@@ -288,10 +288,10 @@ async def test_a_script_of_a_listed_origin_may_post_json(path: str, allowed: str
     client.origins = Origins(frozenset({LISTED}))
     sign_up, _ = await client.request("OPTIONS", headers={**preflight, **listed})
     response, _ = await client.request("OPTIONS", path, headers={**preflight, **listed})
-    own = {"x-request-id"}
+    different = {"x-request-id"}
     assert (response.status, response.body) == (204, b"")
-    assert [(k, v) for k, v in response.headers.items() if k not in own] == [
-        (k, v) for k, v in sign_up.headers.items() if k not in own
+    assert [(k, v) for k, v in response.headers.items() if k not in different] == [
+        (k, v) for k, v in sign_up.headers.items() if k not in different
     ]
     fields = {"email": "ada@example.com"} if path.endswith("resend") else {"token": TOKEN}
     for body, status in ((fields, 202 if path.endswith("resend") else 200), ({}, 422)):

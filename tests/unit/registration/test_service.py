@@ -112,9 +112,9 @@ async def test_the_same_key_with_another_body_is_refused(
 ) -> None:
     """Name, address and password are compared, the password by its hash."""
     await sign_up(store, kdf, "key-1")
-    other = SignUpRequest.from_object({**ADA, **change}, Rules())
+    changed = SignUpRequest.from_object({**ADA, **change}, Rules())
     with pytest.raises(IdempotencyMismatch):
-        await sign_up(store, kdf, "key-1", other)
+        await sign_up(store, kdf, "key-1", changed)
     assert kdf.calls == (3 if "password" in change else 2)
 
 

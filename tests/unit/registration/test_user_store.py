@@ -143,9 +143,12 @@ async def test_details_are_stored_by_the_same_statement() -> None:
         assert entry.extra == details.extra
         statement, (*_, options) = proxy.executed[0]
         assert statement == SIGN_UP_WITH_DETAILS
-        sent = json.loads(options or "")
-        assert sent.items() >= {"terms": "2026-11", "extra": details.extra, "invitation": asdict(invitation)}.items()
-        assert ("verify" in sent) == (recording is not None)
+        parsed_options = json.loads(options or "")
+        assert (
+            parsed_options.items()
+            >= {"terms": "2026-11", "extra": details.extra, "invitation": asdict(invitation)}.items()
+        )
+        assert ("verify" in parsed_options) == (recording is not None)
 
 
 async def test_a_used_invitation_raises_bad_invitation() -> None:

@@ -42,7 +42,7 @@ class EdgeMjs:
         self.outcome = responded(200, [], b"{}")
         self.exchanges: list[tuple[Any, ...]] = []
         self.lines: list[str] = []
-        self.waited = 0
+        self.read_timeout_ms = 0
         self.afterwards: list[Any] = []
         self.mails: list[str] = []
         self.mail_error = ""
@@ -59,7 +59,7 @@ class EdgeMjs:
 
     async def readRequest(self, request: Any, limit: int, milliseconds: int) -> SimpleNamespace:  # noqa: N802 - JavaScript's name
         """Return the body, or the failure of a body that is cut off, late or too long."""
-        self.waited = milliseconds
+        self.read_timeout_ms = milliseconds
         if not isinstance(request.content, bytes):
             return SimpleNamespace(failure=request.content or "TypeError")
         if len(request.content) > limit:
@@ -174,9 +174,9 @@ async def test_the_transport_sends_httpx_requests_over_fetch(edge: Any, javascri
     )
     ((method, url, headers, content, milliseconds, limit),) = javascript.exchanges
     assert (method, url, content, milliseconds, limit) == ("POST", "https://proxy.example/sql", b"body", 2500, 2**20)
-    sent = [(name.lower(), value) for name, value in json.loads(headers)]
-    names = {name for name, _ in sent}
-    assert ("authorization", "Bearer t") in sent
+    sent_headers = [(name.lower(), value) for name, value in json.loads(headers)]
+    names = {name for name, _ in sent_headers}
+    assert ("authorization", "Bearer t") in sent_headers
     assert names.isdisjoint({"host", "content-length", "connection", "accept-encoding"})
 
 
@@ -238,7 +238,7 @@ async def test_a_request_is_passed_to_the_application(
         request = SimpleNamespace(method="POST", path="/", headers=headers, content=content)
         response = await edge.serve(request, env)
         assert response.status == status
-        assert 9_000 < javascript.waited <= 9_750
+        assert 9_000 < javascript.read_timeout_ms <= 9_750
         assert json.loads(javascript.lines[-1])["status"] == status
         assert response.headers["x-request-id"] == json.loads(javascript.lines[-1])["request_id"] == ID
     assert len(javascript.exchanges) == 1
@@ -333,8 +333,8 @@ MAIL_SETTINGS = {
 }
 
 
-def claimed(*rows: list[str | None]) -> SimpleNamespace:
-    """Return the outcome of a statement with these rows."""
+def respond_with_rows(*rows: list[str | None]) -> SimpleNamespace:
+    """Return sqlproxy's response with these rows."""
     return responded(200, [], json.dumps({"rows": rows}).encode())
 
 
@@ -344,14 +344,16 @@ async def test_messages_are_delivered_after_the_response(
     """The response does not wait for the delivery; the e-mail is sent through the binding."""
     monkeypatch.setattr(edge, "javascript_kdf", cpython_kdf)
     key = hashlib.sha256(b"key-1").hexdigest()
-    javascript.outcome = claimed([key, *user_row(), "false"])
+    javascript.outcome = respond_with_rows([key, *user_row(), "false"])
     env = SimpleNamespace(**MAIL_SETTINGS, EMAIL=object())
     headers = [["content-type", "application/json"], ["idempotency-key", "key-1"]]
     request = SimpleNamespace(method="POST", path="/", headers=headers, content=json.dumps(ADA).encode())
     assert (await edge.serve(request, env)).status == 201
     assert (len(javascript.exchanges), javascript.mails) == (1, [])
     payload = json.dumps({"name": "Ada", "email": "ada@example.com", "language": "en"})
-    javascript.outcome = claimed(["5", "the key", "already_registered", "7", payload, "1", "2026-11-29T12:00:00.500Z"])
+    javascript.outcome = respond_with_rows(
+        ["5", "the key", "already_registered", "7", payload, "1", "2026-11-29T12:00:00.500Z"]
+    )
     (afterwards,) = javascript.afterwards
     await afterwards
     (mail,) = javascript.mails
@@ -377,7 +379,7 @@ async def test_a_scheduled_run_sends_nothing_if_messages_are_off(
 
 async def test_a_scheduled_run_counts_messages(edge: Any, javascript: EdgeMjs) -> None:
     """Messages are counted after a claim that returns none."""
-    javascript.outcome = claimed()
+    javascript.outcome = respond_with_rows()
     await edge.deliver(SimpleNamespace(**MAIL_SETTINGS))
     assert len(javascript.exchanges) == 2
     assert json.loads(javascript.lines[-1])["event"] == "outbox"

@@ -79,8 +79,8 @@ def test_the_email_has_one_link_whose_token_has_user_address_and_expiry() -> Non
 def test_no_email_is_sent_with_an_expired_link() -> None:
     """The failure is permanent. An e-mail without a link does not expire."""
     expiry = int(CREATED.timestamp()) + TTL
-    sent = MailComposer(SIGNER, URL, "Tea", TTL, lambda: expiry - 0.001).compose(VERIFY)
-    (token,) = LINK.findall(sent.text)
+    mail = MailComposer(SIGNER, URL, "Tea", TTL, lambda: expiry - 0.001).compose(VERIFY)
+    (token,) = LINK.findall(mail.text)
     assert SIGNER.verify(token).expires_at == expiry
     late = MailComposer(SIGNER, URL, "Tea", TTL, lambda: expiry)
     with pytest.raises(DeliveryFailed) as caught:
@@ -94,8 +94,8 @@ def test_no_email_is_sent_with_an_expired_link() -> None:
 def test_an_email_is_in_the_language_of_the_user(message: Message, language: str) -> None:
     """The subject and the text name the service, and the HTML has the sentences of the text."""
     mail = compose(replace(message, language=language))
-    own = texts(language).mails
-    subject = own.verify_subject if message is VERIFY else own.known_subject
+    mail_texts = texts(language).mails
+    subject = mail_texts.verify_subject if message is VERIFY else mail_texts.known_subject
     assert mail.subject == subject.format(service="Tea & Cake")
     assert f'<html lang="{language}">' in mail.html
     sentences = [each.strip() for each in mail.text.splitlines() if each.strip() and "verify?token" not in each]

@@ -87,9 +87,9 @@ def test_signatures_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatc
 
 def test_a_signature_for_another_purpose_is_refused() -> None:
     """A key may also be used elsewhere, for example as a pepper."""
-    other = encoded(hmac.digest(b"k" * 32, PAYLOAD.encode(), sha256))
+    signature = encoded(hmac.digest(b"k" * 32, PAYLOAD.encode(), sha256))
     with pytest.raises(BadVerificationToken):
-        signer().verify(f"{PAYLOAD}.{other}")
+        signer().verify(f"{PAYLOAD}.{signature}")
 
 
 def test_a_token_has_only_one_valid_encoding() -> None:
@@ -131,10 +131,10 @@ def test_a_token_has_only_one_valid_encoding() -> None:
 @pytest.mark.parametrize("payload", [b"{}", b"[]", b"[1]", b'[2,"12","a@b",1,"",1]', b"1", b"\xff", b"[" * 5000])
 def test_a_signed_payload_of_another_format_is_refused(payload: bytes) -> None:
     """A later version of this service with the same key may have signed such a payload."""
-    text = encoded(payload)
-    signature = encoded(hmac.digest(b"k" * 32, b"signup verify-email 1\n" + text.encode(), sha256))
+    encoded_payload = encoded(payload)
+    signature = encoded(hmac.digest(b"k" * 32, b"signup verify-email 1\n" + encoded_payload.encode(), sha256))
     with pytest.raises(BadVerificationToken):
-        signer().verify(f"{text}.{signature}")
+        signer().verify(f"{encoded_payload}.{signature}")
 
 
 def test_the_longest_token_is_within_the_bound_and_a_longer_one_is_refused() -> None:

@@ -84,7 +84,7 @@ async def test_a_form_without_a_key_keeps_the_header() -> None:
         assert deadline == 5
         return b"name=Ada" if limit == 100 else b"idempotency-key=k"
 
-    for sent, limit in (("header", 100), ("no key", 200)):
-        form = Form(read, {"idempotency-key": sent})
+    for header, limit in (("header", 100), ("no key", 200)):
+        form = Form(read, {"idempotency-key": header})
         await form.read(limit, 5)
-        assert form.headers["idempotency-key"] == sent
+        assert form.headers["idempotency-key"] == header

@@ -57,7 +57,7 @@ def test_wrangler_dev_may_use_plain_http(host: str) -> None:
 async def test_get_and_head_are_redirected_to_https(method: str, path: str) -> None:
     """The 308 keeps path and query, drops the port, and does not depend on the settings."""
     client = Client(misconfigured=Misconfigured("DATABASE_URL", "is not set"))
-    client.own, client.query = "http://signup.example:8080", "?a=b&c"
+    client.own_origin, client.query = "http://signup.example:8080", "?a=b&c"
     response, body = await client.request(method, path, headers={"accept": "text/html"})
     assert (response.status, body) == (308, None)
     assert response.headers["location"] == f"https://signup.example{path}?a=b&c"
@@ -83,7 +83,7 @@ async def test_other_methods_are_refused_before_the_body_is_read(method: str, pa
 async def test_a_preflight_over_plain_http_is_refused() -> None:
     """A page of a listed origin may not post over plain HTTP either, but may read the error."""
     client = Client()
-    client.own, client.origins = "http://signup.example", Origins(frozenset({"https://www.example.com"}))
+    client.own_origin, client.origins = "http://signup.example", Origins(frozenset({"https://www.example.com"}))
     headers = {"origin": "https://www.example.com", "access-control-request-method": "POST"}
     response, body = await client.request("OPTIONS", headers=headers)
     assert (response.status, body["code"]) == (403, "https_required")

@@ -18,11 +18,11 @@ def test_the_checksum_equals_that_of_prisma() -> None:
 
 
 @pytest.mark.parametrize("recorded", ["a\nb\n", "a\r\nb\r\n", "a\r\nb\n"])
-@pytest.mark.parametrize("now", ["a\nb\n", "a\r\nb\r\n"])
-def test_line_endings_do_not_change_a_migration(recorded: str, now: str) -> None:
+@pytest.mark.parametrize("current", ["a\nb\n", "a\r\nb\r\n"])
+def test_line_endings_do_not_change_a_migration(recorded: str, current: str) -> None:
     """A script matches the checksums of its LF and CRLF forms, but not the checksum of mixed line endings."""
-    expected = recorded == now or "a\r\nb\n" not in (recorded, now)
-    assert Migration("m", now).matches(Migration("m", recorded).checksum) == expected
+    expected = recorded == current or "a\r\nb\n" not in (recorded, current)
+    assert Migration("m", current).matches(Migration("m", recorded).checksum) == expected
 
 
 def test_an_added_line_break_is_a_change() -> None:

@@ -29,7 +29,7 @@ def test_null_params_mean_no_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("value", "expected"),
     [
         ("null", None),
         ('"text"', b"text"),
@@ -50,9 +50,9 @@ def test_null_params_mean_no_parameters() -> None:
         ('[{"k":"v"}]', b'{"{\\"k\\":\\"v\\"}"}'),
     ],
 )
-def test_parameters_are_converted_to_text(given: str, expected: bytes | None) -> None:
+def test_parameters_are_converted_to_text(value: str, expected: bytes | None) -> None:
     """Postgres reads the text as the same value; numbers keep every digit."""
-    assert params_of(f"[{given}]") == [expected]
+    assert params_of(f"[{value}]") == [expected]
 
 
 def test_a_number_of_many_digits_is_accepted() -> None:
