@@ -49,15 +49,15 @@ def stored(**fields: str) -> list[str | None]:
     return [fields.get(name) for name in STORED]
 
 
-def user_row(password: str | None = None, number: str = "1", **changed: str) -> list[str | None]:
-    """Return a row of `sign_up()` for Ada, with some fields changed."""
+def user_row(password: str | None = None, **changed: str) -> list[str | None]:
+    """Return a row of `sign_up()` for Ada, with some fields changed; `password` is the hash, or None for a new user."""
     fields = {"name": ADA["name"], "email": ADA["email"]} | changed
-    return [number, *stored(**fields), CREATED_AT, password]
+    return ["1", *stored(**fields), CREATED_AT, password]
 
 
-def user_json(number: int = 1) -> dict[str, Any]:
+def user_json() -> dict[str, Any]:
     """Return the API's representation of Ada."""
-    return {"id": number, **dict(zip(STORED, user_row()[1:-2], strict=True)), "created_at": CREATED_AT}
+    return {"id": 1, **dict(zip(STORED, user_row()[1:-2], strict=True)), "created_at": CREATED_AT}
 
 
 SETTINGS = Settings(database_url=SecretStr("sql+http://token@127.0.0.1:1/"))

@@ -78,7 +78,7 @@ def test_canonicalisation_is_idempotent(email: str) -> None:
 @few
 @given(TEXT)
 def test_the_normal_form_of_a_password_does_not_matter(password: str) -> None:
-    """Composed and decomposed input give the same bytes."""
+    """Composed and decomposed input give the same normalised password."""
     assert normalise_password(unicodedata.normalize("NFD", password)) == normalise_password(password)
 
 

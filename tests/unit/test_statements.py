@@ -27,7 +27,7 @@ EARLIER_STATEMENT = re.compile(
 
 
 def test_the_allow_list_matches_the_workers_statements() -> None:
-    """The list contains the statements of this version. All others have the form of an earlier version's sign-up."""
+    """The list contains the statements of this version. Its other statements have the form of an earlier sign-up."""
     listed = json.loads((ROOT / "sqlproxy/worker-statements.json").read_text())
     sign_ups = {SIGN_UP, SIGN_UP_RECORDED, SIGN_UP_WITH_DETAILS}
     current = sign_ups | {PING, CLAIM, FINISH, FAIL, COUNTS, VERIFY, REMOVE, REQUEST}

@@ -78,7 +78,10 @@ def test_similar_letters_are_different_addresses(first: str, second: str) -> Non
 
 
 def test_all_cases_of_a_letter_fold_to_one_letter() -> None:
-    """Dotless i is the only exception. Folding twice equals folding once."""
+    """Dotless i is the only exception. Folding twice equals folding once.
+
+    Cases of several letters, such as SS for sharp s, are not compared.
+    """
     letters = filter(str.isalpha, map(chr, range(0x20000)))
     # `make test` tries only some of the letters without case.
     tried = [each for number, each in enumerate(letters) if number % count(20, 1) == 0 or each.upper() != each.lower()]
@@ -101,7 +104,10 @@ LOCAL = st.text(
 @examples(75)
 @given(LOCAL)
 def test_case_does_not_matter_in_any_local_part(local: str) -> None:
-    """The canonical form of a canonical address is the address itself."""
+    """The canonical form of a canonical address is the address itself.
+
+    Dotless i, and letters whose other case is several letters, keep their case.
+    """
     # Normalise first: Unicode defines case for normalised text, because the capital of one combining mark is a letter.
     composed = unicodedata.normalize("NFC", local)
     swapped = "".join(c if len(c.swapcase()) > 1 or c == "\u0131" else c.swapcase() for c in composed)

@@ -90,7 +90,7 @@ SCRIPTS = {
 
 @pytest.mark.parametrize("password", SCRIPTS.values(), ids=SCRIPTS)
 def test_combining_marks_that_a_script_needs_are_counted(password: str) -> None:
-    """At most two code points of such a password are not counted; it is accepted if the counted ones suffice."""
+    """At most two code points of each password do not count toward the minimum length."""
     normal = unicodedata.normalize("NFC", password)
     assert len(normal) >= 15
     assert len(normal) - counted_length(normal) <= 2
@@ -108,7 +108,7 @@ def test_combining_marks_that_a_script_needs_are_counted(password: str) -> None:
     ],
 )
 def test_combining_marks_do_not_make_a_short_password_long(password: str, code: str) -> None:
-    """At most three marks per character count; four letters with three marks each are too common."""
+    """At most three marks per character count. Four letters with three marks each are long enough, but too common."""
     assert errors({**ADA, "password": password}) == [("/password", code)]
 
 

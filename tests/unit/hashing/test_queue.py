@@ -36,7 +36,7 @@ class Harness:
 
 
 def test_a_full_queue_refuses_requests() -> None:
-    """With three places, a fourth request is refused until another one is done."""
+    """With three places, a fourth request is refused until the other requests are done."""
     queue = Harness(3).queue
     with ExitStack() as places:
         for _ in range(3):

@@ -30,7 +30,7 @@ USED = [[None] * len(user_row()) + [None, None, "invitation_used"]]
 
 
 def client(*outcomes: Any, **settings: object) -> Client:
-    """Return a client of a Worker that needs invitations."""
+    """Return a client of a Worker that requires an invitation to sign up."""
     worker = Client(*outcomes)
     worker.settings = change(INVITING, **settings)
     worker.conceal = worker.settings.conceal

@@ -31,7 +31,7 @@ def key(html: str) -> str:
 
 
 async def test_get_returns_the_page_if_html_is_acceptable() -> None:
-    """GET and HEAD return 200 with the page's headers; otherwise the response is 406."""
+    """If HTML is acceptable, GET and HEAD return 200. Otherwise, the response is 406."""
     response, html = await Client().request("GET", headers=HTML)
     assert (response.status, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert html.startswith("<!doctype html>")

@@ -58,7 +58,7 @@ class Verifying(Client):
             self.query = ""
 
     async def press(self, button: str = "", token: str = TOKEN, **headers: str) -> tuple[Any, Any]:
-        """Post the form of the page, as its button does."""
+        """Post the form of the page, as its buttons do."""
         body = urlencode({"token": token}).encode()
         return await self.request("POST", f"/verify{button}", body, {**FORM, "origin": "null", **headers})
 

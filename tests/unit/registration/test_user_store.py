@@ -34,7 +34,7 @@ async def add(proxy: FakeProxy) -> Entry:
 
 
 async def test_a_new_user_takes_one_statement() -> None:
-    """The parameters are the values and the key in hexadecimal; the user is built from the returned row."""
+    """The parameters are the fields, the hash and the key in hexadecimal. The user is built from the returned row."""
     proxy = FakeProxy([[*ADA, None]])
     entry = await add(proxy)
     assert entry.user.model_dump() == user_json()

@@ -130,7 +130,7 @@ def test_a_later_email_states_that_a_later_sign_up_did_not_succeed() -> None:
     for part in (mail.text, unescape(mail.html)):
         assert texts("en").mails.verify_later in part
         assert "2026-11-29 07:00 UTC" in part
-    # The expiry of the link is relative to the e-mail.
+    # The link expires a fixed time after the later e-mail was requested, not after the sign-up.
     assert SIGNER.verify(LINK.findall(mail.text)[0]).expires_at == int(CREATED.timestamp()) + TTL
 
 
@@ -190,7 +190,7 @@ def test_a_usual_name_is_shown_unchanged(name: str) -> None:
 
 
 def test_a_name_without_letters_is_omitted_and_a_long_one_is_cut() -> None:
-    """The limit is 50 characters."""
+    """A long name is cut to 50 code points, including an ellipsis."""
     assert "Name:" not in compose(replace(VERIFY, name="1234")).text
     assert "<bdi>" not in compose(replace(VERIFY, name="🎉")).html
     assert len(shown_name("a" * 100)) == LONGEST_SHOWN

@@ -148,8 +148,8 @@ def test_the_longest_token_is_within_the_bound_and_a_longer_one_is_refused() -> 
         signer().verify(signer().sign(replace(claims, name="a" * LONGEST_TOKEN)))
 
 
-def test_errors_and_representations_contain_no_part_of_a_token() -> None:
-    """Logging errors and claims is therefore safe."""
+def test_errors_hide_the_token_and_the_repr_of_claims_hides_name_and_address() -> None:
+    """Errors and claims can therefore be logged."""
     for now in (NOW, CLAIMS.expires_at):
         with pytest.raises((BadVerificationToken, VerificationExpired)) as caught:
             signer(FOREIGN if now == NOW else KEY, now=now).verify(TOKEN)

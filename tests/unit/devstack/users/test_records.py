@@ -101,5 +101,5 @@ def test_a_record_cannot_control_the_terminal() -> None:
     ],
 )
 def test_an_address_is_looked_up_in_all_its_forms(typed: str, stored: set[str]) -> None:
-    """The forms are the typed, the canonical and the Unicode form; an invalid address is looked up too."""
+    """The forms include the typed, canonical, Unicode, lower-case and upper-case form. The address may be invalid."""
     assert stored <= forms(typed)

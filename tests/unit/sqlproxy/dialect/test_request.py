@@ -56,7 +56,7 @@ def test_parameters_are_converted_to_text(value: str, expected: bytes | None) ->
 
 
 def test_a_number_of_many_digits_is_accepted() -> None:
-    """Python limits the digits of an int, so numbers are not converted to int."""
+    """Numbers are not converted with `int()`, because it accepts only a limited number of digits."""
     digits = "9" * 10_000
     assert params_of(f"[{digits}]") == [digits.encode()]
 
@@ -114,7 +114,7 @@ def test_a_query_can_override_the_array_mode_of_its_request() -> None:
     ],
 )
 def test_an_invalid_body_is_rejected(body: bytes) -> None:
-    """Malformed JSON, wrong types and excessive nesting raise the same error, without a cause that quotes the body."""
+    """Malformed JSON, wrong types and excessive nesting raise the same error, which has no cause."""
     with pytest.raises(MalformedRequest) as caught:
         parse(body, {})
     assert caught.value.executed is False
@@ -145,7 +145,7 @@ def test_an_unknown_isolation_level_is_rejected() -> None:
     ],
 )
 def test_text_that_postgres_cannot_store_is_rejected(body: bytes) -> None:
-    """Libpq would truncate text at a NUL; a lone surrogate has no UTF-8 form. No cause quotes the text."""
+    """Libpq would truncate text at a NUL; a lone surrogate has no UTF-8 form. The error has no cause."""
     with pytest.raises(UnsupportedText) as caught:
         parse(body, {})
     assert caught.value.code == "22021"

@@ -87,7 +87,7 @@ def test_a_busy_client_is_not_evicted() -> None:
 
 
 def test_a_limit_of_one_connection_works() -> None:
-    """A new client replaces an idle one."""
+    """A new client replaces an idle client without a token, but not a client with a token."""
     admission = Admission(1)
     silent, client = FakeClient(), FakeClient()
     assert admission.admit(silent, 1)

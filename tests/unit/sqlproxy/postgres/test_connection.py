@@ -25,7 +25,7 @@ STATEMENT = Statement(b"SELECT 1", [], array_mode=True)
 
 
 class FakeResult:
-    """A fake libpq result: rows of one text column, or an error."""
+    """A fake libpq result: rows of one text column, an error, or a result without rows."""
 
     def __init__(self, status: int, *, rows: list[bytes] | None = None, **fields: bytes) -> None:
         self.status = status
@@ -141,7 +141,7 @@ class FakeRaw:
         self.pgconn = libpq
 
     async def cancel_safe(self, *, timeout: float) -> None:  # noqa: ASYNC109 - psycopg's signature
-        """Send a cancellation, or fail."""
+        """Do nothing, or fail if `fails` contains "cancel"."""
         assert timeout > 0
         if "cancel" in self.pgconn.fails:
             raise psycopg.OperationalError("canary")
