@@ -74,7 +74,7 @@ REFUSED_NAMES = {
 
 @pytest.mark.parametrize("text", ACCEPTED_NAMES.values(), ids=ACCEPTED_NAMES)
 def test_names_in_many_scripts_are_accepted(text: str) -> None:
-    """Invisible characters that a script needs are accepted; names are stored as typed."""
+    """Invisible characters that a script needs are accepted, and the names are stored unchanged."""
     assert not has_invisible(text)
     assert SignUpRequest.from_object({**ADA, "name": text}, Rules()).name == text
 

@@ -54,7 +54,7 @@ def test_a_password_built_from_the_name_is_refused(password: str) -> None:
     ],
 )
 def test_a_password_built_from_the_address_is_refused(password: str) -> None:
-    """The password is compared with the address, the local part and its words, and the domain's labels in Unicode."""
+    """The password is compared with the address, the local part and its words, the domain and its labels in Unicode."""
     address = Context("Grace", "ada.king1815@xn--bcher-post-9db.example.com", "Acme")
     assert code(password, address) == "built_from_email"
 

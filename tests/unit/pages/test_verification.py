@@ -29,15 +29,15 @@ SIGNER = TokenSigner([each.key for each in VERIFYING.verification_keys])
 TOKEN = SIGNER.sign(CLAIMS)
 INVALID_TOKENS = {
     "forged": TOKEN[:-1] + ("A" if TOKEN[-1] != "A" else "B"),
-    "of another key": TokenSigner([SecretBytes(b"x" * 32)]).sign(CLAIMS),
-    "cut off": TOKEN[:40],
+    "signed with another key": TokenSigner([SecretBytes(b"x" * 32)]).sign(CLAIMS),
+    "truncated": TOKEN[:40],
     "empty": "",
 }
 EXPIRED = SIGNER.sign(replace(CLAIMS, expires_at=NOW - 1))
 # Tokens with valid signatures, for a user who was removed or replaced, or is in another database.
 FOREIGN_TOKENS = {
-    "of another id": SIGNER.sign(replace(CLAIMS, user_id="11")),
-    "of another address": SIGNER.sign(replace(CLAIMS, email="eve@example.com")),
+    "another id": SIGNER.sign(replace(CLAIMS, user_id="11")),
+    "another address": SIGNER.sign(replace(CLAIMS, email="eve@example.com")),
 }
 
 

@@ -1,4 +1,4 @@
-"""The wrapper script of workerd that wrangler starts."""
+"""The script that wrangler starts instead of workerd."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The installation of the Worker's packages by `make setup`."""
+"""Extension modules in the Worker's packages, which `make setup` installs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The HTTP application, with a fake database."""
+"""sqlproxy's HTTP application, with a fake database."""
 
 from __future__ import annotations
 

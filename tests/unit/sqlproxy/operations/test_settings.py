@@ -1,4 +1,4 @@
-"""Settings from flags, environment variables and files."""
+"""sqlproxy's settings, which are read from flags, environment variables and files."""
 
 from __future__ import annotations
 
