@@ -182,7 +182,7 @@ async def test_a_wrong_list_of_domains_is_named_in_the_log() -> None:
 
 
 async def test_terms_and_extra_fields_are_part_of_a_sign_up() -> None:
-    """The statement contains the terms, the extra fields and the webhook; the response contains the extra fields."""
+    """The statement has the terms, the extra fields and the webhook option; the response has the extra fields."""
     sent_options: list[dict[str, Any]] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -224,7 +224,10 @@ async def test_terms_and_extra_fields_are_part_of_a_sign_up() -> None:
 
 
 async def test_invitations_are_checked_before_the_limit_per_address_and_the_hash() -> None:
-    """Any key of INVITATION_SECRET may have signed an invitation. With an invalid one, nothing is counted or hashed."""
+    """Any key of INVITATION_SECRET may have signed an invitation.
+
+    With an invalid invitation, the address is not counted, and the password is not hashed.
+    """
     counted: list[str] = []
     hashed: list[bytes] = []
     sent_options: list[dict[str, Any]] = []

@@ -64,6 +64,6 @@ def test_a_number_can_have_any_length() -> None:
     ],
 )
 def test_anything_but_a_valid_object_is_rejected(body: bytes) -> None:
-    """Arrays, texts and numbers, invalid JSON, duplicate names, NaN, and anything but plain UTF-8 are malformed."""
+    """Values other than objects, invalid JSON, duplicate names, NaN and anything but plain UTF-8 are malformed."""
     with pytest.raises(MalformedJson):
         parse_object(body)

@@ -100,7 +100,7 @@ def _subclasses(root: type[sqlproxy.errors.RequestError]) -> Iterator[type[sqlpr
 
 
 def test_the_services_of_make_dev_are_documented() -> None:
-    """Each line of `make dev` begins with the name of a service."""
+    """In the output of `make dev`, each line of a service begins with the service's name."""
     text = (ROOT / "devstack" / "stack" / "stack.py").read_text(encoding="utf-8")
     names = set(re.findall(r'self\._add_service\("(\w+)"', text))
     assert set(documented("make dev", "name")) == names
