@@ -298,7 +298,7 @@ def test_the_breach_check_url_ends_with_a_slash(value: str, expected: str) -> No
     ],
 )
 def test_plain_http_is_allowed_for_loopback_only(name: str, host: str, is_loopback: bool) -> None:
-    """Without TLS and --insecure-listen, sqlproxy may listen only on loopback.
+    """Without TLS or --insecure-listen, sqlproxy may listen only on loopback.
 
     The host of NEXT_URL cannot be [::1], because a Content Security Policy cannot contain IPv6 addresses.
     """
