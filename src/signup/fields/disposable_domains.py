@@ -15,8 +15,8 @@ LIST = Path(__file__).with_name("disposable_domains.txt")
 
 def is_disposable(domain: str) -> bool:
     """Return whether a domain or one of its parent domains is listed."""
-    packed = _read()
-    return any(has_line(packed, each.encode()) for each in (domain, *parents(domain)))
+    content = _read()
+    return any(has_line(content, each.encode()) for each in (domain, *parents(domain)))
 
 
 @cache
@@ -24,14 +24,14 @@ def _read() -> bytes:
     return LIST.read_bytes()
 
 
-def has_line(packed: bytes, line: bytes) -> bool:
+def has_line(content: bytes, line: bytes) -> bool:
     """Return whether the sorted lines, each ending in a line feed, include this line."""
-    # `low` and `high` are offsets of line starts, or of the end of the text.
-    low, high = 0, len(packed)
+    # `low` and `high` are offsets of line starts, or of the end of `content`.
+    low, high = 0, len(content)
     while low < high:
-        begin = packed.rfind(b"\n", low, (low + high) // 2) + 1 or low
-        end = packed.index(b"\n", begin)
-        candidate = packed[begin:end]
+        begin = content.rfind(b"\n", low, (low + high) // 2) + 1 or low
+        end = content.index(b"\n", begin)
+        candidate = content[begin:end]
         if candidate == line:
             return True
         if candidate < line:
