@@ -23,7 +23,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,62}")
 _WORD = re.compile(r"[a-z0-9_$]{4,}")
 _MIN_SHARED = 8
 
-# The longest Retry-After that is accepted, in seconds. Larger values are reduced to it.
+# The longest Retry-After, in seconds. Larger values are reduced to it.
 LONGEST_RETRY_AFTER = 60
 
 
@@ -126,7 +126,7 @@ def database_error(sqlstate: str, constraint: str = "", setting: str = "DATABASE
     if sqlstate == "57014":  # query_canceled: the statement timeout
         return ProxyTimeout("statement_cancelled", sqlstate=sqlstate)
     if sqlstate.startswith("28") or sqlstate == "3D000":  # invalid authorization; invalid_catalog_name
-        return Misconfigured(setting, f"is not accepted: the database refuses it (SQLSTATE {sqlstate})")
+        return Misconfigured(setting, f"has a login or database name that the database refuses (SQLSTATE {sqlstate})")
     if sqlstate in ("42P01", "42703", "42883", "42501"):  # no such table, column or function; no privilege
         return Misconfigured(
             setting, f"points to a database that lacks this version's migrations or grants (SQLSTATE {sqlstate})"

@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("pg_users")]
 # Postgres' responses in one exchange, from authentication to the row, have more bytes than this.
 SHORTEST_ANSWERS = 700
 TOO_MANY_ITERATIONS = (
-    "HYPERDRIVE has a login that this runtime cannot authenticate: its password needs md5, or SCRAM-SHA-256 "
-    "with at most 100,000 iterations (set scram_iterations, and then the password again)"
+    "HYPERDRIVE has a login that this runtime cannot authenticate: store its password as md5, or as "
+    "SCRAM-SHA-256 with at most 100,000 iterations (set scram_iterations, then run ALTER ROLE … PASSWORD again)"
 )
 
 
@@ -155,7 +155,7 @@ async def test_md5_and_scram_are_supported(
             file.write_text(f"host all another 127.0.0.1/32 {encryption}\n{original}")
             db.execute("SELECT pg_reload_conf()")
             assert await login(hyperdrive, user="another", password=f"{KEY}\u00e9") == result
-            refused = "HYPERDRIVE is not accepted: the database refuses it (SQLSTATE 28P01)"
+            refused = "HYPERDRIVE has a login or database name that the database refuses (SQLSTATE 28P01)"
             if isinstance(result, list):
                 assert await login(hyperdrive, user="another", password="wrong") == refused
         finally:

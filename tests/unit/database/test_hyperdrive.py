@@ -41,7 +41,7 @@ async def test_a_statement_returns_its_rows() -> None:
         (Outcome(sqlstate="57014"), ProxyTimeout, "statement_cancelled"),
         (Outcome(sqlstate="57P01"), ProxyUnavailable, "database_unavailable"),
         (Outcome(sqlstate="53300"), ProxyBusy, "no_free_connection"),
-        (Outcome(sqlstate="28P01"), Misconfigured, "HYPERDRIVE is not accepted: .*28P01"),
+        (Outcome(sqlstate="28P01"), Misconfigured, "HYPERDRIVE has a login or database name .*28P01"),
         (Outcome(sqlstate="42883"), Misconfigured, "HYPERDRIVE points to a database that lacks .*42883"),
         (Outcome(sqlstate="canary"), ProxyUnavailable, "invalid_response"),
         (Outcome(failure="TimeoutError"), ProxyTimeout, "statement_timeout"),

@@ -89,8 +89,8 @@ def _problem(outcome: Outcome, parameters: Sequence[str | None]) -> Problem:
     if outcome.failure == "SCRAM":
         return Misconfigured(
             BINDING,
-            "has a login that this runtime cannot authenticate: its password needs md5, or SCRAM-SHA-256 with at most "
-            "100,000 iterations (set scram_iterations, and then the password again)",
+            "has a login that this runtime cannot authenticate: store its password as md5, or as SCRAM-SHA-256 with at "
+            "most 100,000 iterations (set scram_iterations, then run ALTER ROLE … PASSWORD again)",
         )
     if outcome.sqlstate:
         return ProxyUnavailable("invalid_response")
