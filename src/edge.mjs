@@ -80,7 +80,7 @@ export async function readRequest(request, limit, milliseconds) {
  * discards the body. Redirects are returned and not followed, because fetch would send the credentials to another host.
  */
 export async function exchange(method, url, headers, body, milliseconds, limit) {
-  // Not AbortSignal.timeout, whose timer cannot be cleared after the exchange.
+  // AbortSignal.timeout is not used, because its timer cannot be cleared after the exchange.
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(new DOMException("", "TimeoutError")), milliseconds);
   try {

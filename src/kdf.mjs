@@ -1,5 +1,5 @@
 // Password hashing for the Python side of the Worker, with one call from Python to JavaScript for each hash. Pyodide
-// has neither Argon2 nor scrypt, and workerd has no native Argon2. Functions return `undefined` and not `null`, because
+// has neither Argon2 nor scrypt, and workerd has no native Argon2. A missing result is `undefined` and not `null`, because
 // Pyodide converts only `undefined` to None.
 
 import { scryptSync } from "node:crypto";
@@ -11,7 +11,7 @@ import argon2Module from "./argon2.wasm";
 // Constants of Argon2's C interface: the type Argon2id and version 1.3.
 const ARGON2ID = 2;
 const VERSION = 0x13;
-// The size of the buffer in bytes. A request body has at most 16 KiB, so every password fits.
+// The size in bytes of the buffer for password, salt and key. A request body has at most 16 KiB, so every password fits.
 const CAPACITY = 17 * 1024;
 // The pause between batches of hashes in milliseconds, during which the event loop reads sockets, and the number of
 // hashes in a batch. With one hash per batch, an overloaded isolate would spend most of its time refusing requests.
@@ -25,7 +25,7 @@ const GRACE = 20;
 
 // The exports of the isolate's WebAssembly instance, its largest memory parameter so far in KiB, and the address of its
 // buffer for password, salt and key. The memory grows with the first hash and is reused by later hashes. The buffer is
-// allocated once: allocations of varying size would fragment the memory, which would then have to grow.
+// allocated once for each instance: allocations of varying size would fragment the memory, which would then have to grow.
 let argon2;
 let largestMemory = 0;
 let bufferAddress;
@@ -89,9 +89,9 @@ function countAhead(request, waitStart) {
  * Return the result of `derive`, or undefined if it cannot start within `milliseconds`. Clear the password.
  *
  * A hash blocks the isolate's thread. If hashes ran back to back, no response from the database would be read until the
- * last hash was done. Therefore there is a pause after each batch, and requests hash in order of arrival. Each request
- * waits on its own timers, whose delay grows with the number of requests ahead: in workerd the timers of a request no
- * longer fire, and its promises no longer resolve, once its client has disconnected.
+ * last hash was done. Therefore there is a pause after each batch. Requests hash in order of arrival. Each request waits on
+ * its own timers, not on another request: once a client has disconnected, workerd no longer fires the timers of its request
+ * or resolves its promises. The delay of a timer grows with the number of requests ahead.
  */
 async function hashInTurn(password, milliseconds, derive) {
   const request = {};

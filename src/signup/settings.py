@@ -218,7 +218,7 @@ class Settings(BaseModel):
         default=10.0,
         ge=0.5,
         le=300,
-        description="Deadline of a sign-up, in seconds, including retries. It also limits `PROXY_TIMEOUT`.",
+        description="Deadline of a request, in seconds, including retries. It also limits `PROXY_TIMEOUT`.",
     )
     email_subaddressing: Literal["keep", "refuse"] = Field(
         default="keep",
@@ -461,7 +461,7 @@ class Settings(BaseModel):
         """
         if not self.extra_fields:
             return None
-        # Imported only with this setting, to keep other cold starts short.
+        # Imported only with this setting, to keep the cold starts of other deployments short.
         from signup.fields.extra_fields import parse_extra_fields  # noqa: PLC0415
 
         return parse_extra_fields(self.extra_fields)
@@ -492,8 +492,8 @@ def _check_extra_fields(settings: Settings) -> None:
 
 
 def _check_mail_url(mail_url: SecretStr) -> None:
-    # Imported only with this setting, to keep other cold starts short. This is not a validator either; see
-    # `_check_domains`.
+    # Imported only with this setting, to keep the cold starts of other deployments short. This is not a validator
+    # either; see `_check_domains`.
     from signup.outbox.mail.choose import find_provider  # noqa: PLC0415
 
     find_provider(mail_url)

@@ -30,7 +30,7 @@ _PHC = re.compile(
     re.ASCII,
 )
 
-# The longest password, in code points after NFC. NIST SP 800-63B-4, section 3.1.1.2, requires at least 64.
+# The longest password, in code points after NFC. NIST SP 800-63B-4, section 3.1.1.2, recommends a limit of at least 64.
 LONGEST_PASSWORD = 128
 # The maximum number of combining marks after a character that count toward the minimum length.
 MOST_MARKS = 3

@@ -31,7 +31,7 @@ class Pepper:
     key: SecretBytes
 
     def apply(self, derived: bytes) -> bytes:
-        """Return the HMAC of a derived key, 32 bytes."""
+        """Return the 32-byte HMAC of a derived key."""
         return hmac.digest(self.key.get_secret_value(), derived, sha256)
 
 

@@ -1,8 +1,8 @@
 """Admission control: limits the number of passwords that wait to be hashed in an isolate.
 
 An isolate has one thread and hashes passwords in sequence (`hashInTurn` in kdf.mjs), so each waiting password delays
-the next one. A sign-up whose password could not be hashed in time is refused before its body is read, so a refusal
-costs little memory and CPU. Only this module estimates the duration of a hash.
+the next one. If the queue is already full, a sign-up is refused before its body is read, so most refusals cost little
+memory and CPU. Only this module estimates the duration of a hash.
 """
 
 import math
@@ -22,12 +22,14 @@ SECONDS = 0.1
 SHORTEST = 0.001
 # The weight of the last hash in the estimate.
 WEIGHT = 0.1
-# The share of a request's time that waiting for hashes may take. Under load the thread is slower than the estimate, and
-# the exchange with the data proxy waits for it several times.
+# The default length of the queue is the number of hashes that fit into this share of the maximum duration of a request.
+# Under load a hash takes longer than estimated, and each step of the exchange with the data proxy also waits for the
+# thread.
 SHARE = 0.25
-# The share of a request's time for which a hash may wait. A later start would leave the database too little time.
+# The share of the maximum duration of a request for which a hash may wait. A later start would leave the database too
+# little time.
 LATEST_SHARE = 0.5
-# Seconds that are added to the lifetime of a place for other work than hashing, such as the database's.
+# Seconds that are added to the lifetime of a place for work other than hashing, such as the database query.
 GRACE = 1.0
 
 
@@ -52,7 +54,7 @@ class HashQueue:
         profile: the parameters of new hashes, from which the first estimate is derived.
         deadline: the maximum duration of a request, in seconds.
         length: the number of passwords that may wait, including the one being hashed; 0 for as many as can be hashed
-            within `SHARE` of the deadline.
+            within `SHARE` of `deadline`.
         clock: returns the monotonic time, in seconds.
     """
 
@@ -63,7 +65,7 @@ class HashQueue:
         self._deadline = deadline
         self._length = length
         self._clock = clock
-        # The duration of a hash is proportional to its number of memory blocks.
+        # The duration of a hash is proportional to its memory times its passes.
         cost = profile.memory_kib * profile.passes / (DEFAULT.memory_kib * DEFAULT.passes)
         self._seconds = SECONDS * cost
         self._ended = -math.inf
@@ -75,7 +77,9 @@ class HashQueue:
         return self._length or max(1, int(SHARE * self._deadline / max(self._seconds, SHORTEST)))
 
     def require_room(self, hashes: int = 1) -> int:
-        """Return the number of waiting passwords if the queue has room for `hashes` more. An empty queue has room.
+        """Return the number of waiting passwords if the queue has room for `hashes` more.
+
+        An empty queue accepts any number of `hashes`.
 
         Raises:
             TooBusy: the queue is full.
@@ -96,8 +100,8 @@ class HashQueue:
         """
         waiting = self.require_room(hashes) + hashes
         # In workerd no code of a request runs after its client disconnected, not even `finally`. So a place expires
-        # after `GRACE` plus four times the estimated duration of all waiting hashes, but at most after the maximum
-        # duration of a request. A shorter time would admit too many requests if hashes are slow.
+        # after `GRACE` plus four times the estimated duration of all waiting hashes, or after the maximum duration of a
+        # request if that is shorter. A shorter lifetime would admit too many requests if hashes are slow.
         place = Place(hashes, self._clock() + min(self._deadline, 4 * waiting * self._seconds + GRACE))
         self._places.append(place)
         try:
@@ -109,7 +113,7 @@ class HashQueue:
         """Derive a key. If the hash waited for an earlier hash, update the estimate of the duration.
 
         Raises:
-            TimeoutError: hashing did not start by `deadline`, or within `LATEST_SHARE` of a request's time.
+            TimeoutError: hashing did not start by `deadline`, or within `LATEST_SHARE` of a request's maximum duration.
         """
         start = self._clock()
         key = await self._kdf(password, salt, profile, min(deadline, start + LATEST_SHARE * self._deadline))

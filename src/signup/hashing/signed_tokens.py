@@ -5,8 +5,8 @@ A token has two parts with a dot between them, both in base64url without padding
     PAYLOAD "." HMAC-SHA256(KEY, CONTEXT PAYLOAD)
 
 PAYLOAD is a JSON array in base64url: the format number 1, and the values. The signature covers the text of the
-payload and is compared as text, so that a token has only one valid encoding. CONTEXT is a line that names the purpose
-of the token, so that a signature is not valid for another purpose of the same key.
+payload and is compared as text, so that a token has only one valid encoding. CONTEXT is the name of the token's
+purpose and a line feed, so that a signature is not valid for another purpose of the same key.
 """
 
 import hmac
@@ -39,7 +39,7 @@ class SignedTokens:
     """Signs values as tokens, and verifies tokens.
 
     Args:
-        purpose: the text of CONTEXT.
+        purpose: the name of the purpose in CONTEXT.
         keys: the signature keys, of which the first signs. A token is valid if any of them signed it.
         longest: the maximum length of a token, in characters.
     """

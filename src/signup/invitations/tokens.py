@@ -1,7 +1,7 @@
 """Invitations, and their tokens in links (`signup.hashing.signed_tokens`).
 
 The values of a token are the id, the invited address or domain, the number of uses, the expiry in seconds since 1970,
-and whether the address counts as verified.
+and whether the address counts as verified. The purpose is `signup invitation 1`.
 """
 
 import time

@@ -92,7 +92,7 @@ def document(settings: Settings) -> Json:
         "/health": _constant("health", "Check the Worker", "Uses no settings and no database.", {"status": "ok"}),
         "/ready": _constant(
             "ready",
-            "Check that users can sign up",
+            "Check the settings and the database",
             "Makes one round trip to the database.",
             {"status": "ready"},
             *("rate_limited", "misconfigured", "internal", "proxy_busy", "proxy_unavailable", "proxy_timeout"),

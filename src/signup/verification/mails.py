@@ -84,7 +84,8 @@ class MailComposer:
         created = int(message.created_at.timestamp())
         signed_up = created if message.signed_up_at is None else int(message.signed_up_at.timestamp())
         name = shown_name(message.name)
-        # The link expires `ttl` seconds after the message, not after the attempt: attempts must send the same e-mail.
+        # The link expires `ttl` seconds after the message, not after the attempt, so that all attempts send the same
+        # e-mail.
         expires = created + self._ttl
         if self._clock() >= expires:
             raise DeliveryFailed("expired", permanent=True)

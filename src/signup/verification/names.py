@@ -17,8 +17,8 @@ def shown_name(name: str) -> str:
     """Return a name as shown in an e-mail: letters, marks, and the punctuation of names.
 
     All other characters are replaced by spaces. A mail program could turn some of them into a link: full stops inside a
-    word, slashes, colons, at signs, and digits (telephone numbers). A longer name is cut to `LONGEST_SHOWN` code
-    points.
+    word, slashes, colons, at signs, and digits (telephone numbers). A name of more than `LONGEST_SHOWN` code points is
+    cut to this length.
     """
     stops = {match.start() for match in _STOP.finditer(name)}
     replaced = "".join(

@@ -23,7 +23,7 @@ class Verification:
         """Return the claims of a token. The database is not queried, so link previews and mail scanners cause no load.
 
         Raises:
-            BadVerificationToken, VerificationExpired: the token is not valid.
+            BadVerificationToken, VerificationExpired: the token is not valid, or has expired.
         """
         return self._signer.verify(token)
 
@@ -47,7 +47,7 @@ class Verification:
         The owner of an address requests this if another person signed up with it.
 
         Raises:
-            BadVerificationToken, VerificationExpired: the token is not valid.
+            BadVerificationToken, VerificationExpired: the token is not valid, or has expired.
             Problem: the user was not removed, or it is unknown whether it was.
         """
         claims = self._signer.verify(token)

@@ -1,7 +1,7 @@
 """Verification tokens in the links of e-mails (`signup.hashing.signed_tokens`).
 
 The values of a token are the user's id as text, the address, the expiry in seconds since 1970, the name as shown in the
-e-mail, and the time of the sign-up in seconds since 1970.
+e-mail, and the time of the sign-up in seconds since 1970. The purpose is `signup verify-email 1`.
 """
 
 import time
