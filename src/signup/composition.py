@@ -66,7 +66,7 @@ def build(
 ) -> App:
     """Return the application.
 
-    The first request that needs the settings reads them. If they are wrong, the next request reads them again.
+    The first request that needs the settings reads them. If they are wrong, the next such request reads them again.
     `GET /health` needs no settings.
 
     Args:
@@ -171,7 +171,7 @@ def _verification_routes(
 
 
 def _delivery(settings: Settings, http: Http, statements: ResilientProxy, platform: Platform) -> Delivery:
-    # Imported only if the Worker sends messages, to keep other cold starts short.
+    # Imported only if the Worker sends messages, to keep the cold starts of other deployments short.
     from signup.outbox import delivery  # noqa: PLC0415
     from signup.outbox.mail.channel import mail_channel  # noqa: PLC0415
     from signup.outbox.mail.choose import choose as choose_mailer  # noqa: PLC0415
@@ -207,7 +207,7 @@ def _signer(settings: Settings) -> "TokenSigner":
 
 
 def _invitation_guard(settings: Settings) -> Guard:
-    # Imported only if sign-ups need invitations, to keep other cold starts short.
+    # Imported only if sign-ups need invitations, to keep the cold starts of other deployments short.
     from signup.invitations.guard import InvitationGuard  # noqa: PLC0415
     from signup.invitations.tokens import InvitationTokens  # noqa: PLC0415
 

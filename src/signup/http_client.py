@@ -68,8 +68,8 @@ class Endpoint:
         merged = httpx.Headers({**self._headers, **headers}) if headers else self._headers
         extensions = {"timeout": timeout.as_dict(), READS_BODY: self._reads_body}
         request = httpx.Request(method, self._url, headers=merged, content=content, extensions=extensions)
-        # httpx's client is not used: its cookies, redirects and authentication must not apply here, and it takes
-        # several times as long.
+        # httpx's client is not used: its cookies, redirects and authentication must not apply here, and a
+        # request takes several times as long with it.
         response = await self._transport.handle_async_request(request)
         try:
             if self._reads_body:

@@ -1,4 +1,4 @@
-"""Parse and encode JSON bodies."""
+"""Parse JSON bodies strictly, and encode values as JSON."""
 
 import json
 import re
@@ -42,7 +42,8 @@ def encode(content: object) -> bytes:
 
 
 def _depth(body: bytes) -> int:
-    # The number of brackets, including those in strings, is a fast upper bound. It is enough for ordinary bodies.
+    """Return the number of nested levels; 0 if there are so few brackets that it cannot exceed `DEEPEST`."""
+    # The number of opening brackets, including those in strings, is a fast upper bound. Ordinary bodies have few.
     if body.count(b"[") + body.count(b"{") <= DEEPEST:
         return 0
     deepest = depth = 0

@@ -71,7 +71,7 @@ class Details(TypedDict, total=False):
 
 
 class Fields(Details, total=False):
-    """The fields of a line, besides `level` and `event`."""
+    """The fields of a log line besides `level` and `event`."""
 
     request_id: str
     route: str

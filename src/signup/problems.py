@@ -77,13 +77,13 @@ class Problem(Exception):
 
     Args:
         reason: the cause, for codes with several causes.
-        retry_after: the seconds in the Retry-After of another service; None if it sent none.
+        retry_after: the seconds to wait, from another service's Retry-After or estimated here; None for `RETRY_AFTER`.
         **details: further fields of the log line.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    # The default of `retry_after`; None if waiting does not help.
+    # The default of `retry_after`, in seconds; None for a response without Retry-After.
     RETRY_AFTER: ClassVar[int | None] = None
 
     def __init__(
@@ -158,7 +158,7 @@ class SignUpsClosed(Problem):
 
 
 class InvitationRequired(Problem):
-    """A sign-up needs an invitation."""
+    """The settings require an invitation, and the sign-up has none."""
 
     status = 403
     code = "invitation_required"
@@ -226,7 +226,7 @@ class VerificationExpired(Problem):
 
 
 class BodyTooLarge(Problem):
-    """The body is too large."""
+    """The body is larger than `signup.web.messages.LARGEST_BODY`."""
 
     status = 413
     code = "body_too_large"
@@ -246,7 +246,7 @@ class ValidationFailed(Problem):
         errors: the errors, at least one. The response lists up to `MOST_ERRORS` of them.
     """
 
-    # A body of 16 KiB can have 2,700 unknown fields.
+    # A body of 16 KiB can have more than 2,000 unknown fields.
     MOST_ERRORS: ClassVar[int] = 50
 
     status = 422
@@ -320,7 +320,7 @@ class BotCheckUnavailable(Problem):
 
 
 class BreachCheckUnavailable(Problem):
-    """The password cannot be looked up, and the settings require the look-up."""
+    """The password cannot be looked up. Only `BREACH_CHECK=strict` refuses the sign-up for this reason."""
 
     status = 503
     code = "breach_check_unavailable"
@@ -350,7 +350,7 @@ class ProxyBusy(ProxyProblem):
 
 
 class ProxyUnavailable(ProxyProblem):
-    """The proxy or its database cannot be reached, a response is invalid, or the circuit breaker is open."""
+    """The proxy or its database is unavailable, a response cannot be used, or the circuit breaker is open."""
 
 
 class ProxyTimeout(ProxyProblem):

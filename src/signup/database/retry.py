@@ -76,7 +76,8 @@ class ResilientProxy:
             except ProxyProblem as problem:
                 # Other clients may have received the same Retry-After, so add the jitter to it.
                 pause = self._draw() * bound + problem.asked_to_wait
-                # Do not start an attempt that the deadline would cut off: its outcome would be unknown.
+                # Do not start an attempt that the deadline would cut off: its outcome would be unknown. A timeout does
+                # not show how long the next attempt takes.
                 expected_duration = 0 if isinstance(problem, ProxyTimeout) else self._clock() - start
                 if attempt == ATTEMPTS or self._clock() + pause + expected_duration >= deadline:
                     raise

@@ -1,10 +1,10 @@
 """Common words and rows of keys, from which easily guessed passwords are built.
 
-The list is short, because `signup.guards.breached_passwords` looks up millions of complete passwords.
+The list is short, because `signup.guards.breached_passwords` can look up complete passwords in published breaches.
 `signup.fields.password_policy` finds these words and rows in any order, repeated, and followed by digits.
 """
 
-# As `signup.fields.password_policy` compares them: in lower case, without accents and symbols.
+# The words are written as `signup.fields.password_policy` compares them: in lower case, without accents and symbols.
 WORDS = frozenset(
     # Several words on each line keep the list short.
     """

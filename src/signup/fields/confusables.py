@@ -55,7 +55,11 @@ def trim(text: str) -> str:
 
 
 def is_invisible(character: str) -> bool:
-    """Return whether a character is invisible, a format control, a separator of lines or paragraphs, or unassigned."""
+    """Return whether a character is invisible or has no defined appearance.
+
+    Such characters are blanks, format controls, separators of lines and paragraphs, surrogates, and code points that
+    are unassigned or for private use.
+    """
     return character in _BLANK or unicodedata.category(character) in _UNSEEN
 
 

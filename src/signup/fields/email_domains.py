@@ -1,4 +1,4 @@
-"""The policy for domains of e-mail addresses. This module is imported only if a setting restricts them."""
+"""The policy for domains of e-mail addresses. The Worker imports this module only if a setting restricts domains."""
 
 import re
 import unicodedata

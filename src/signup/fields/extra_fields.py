@@ -95,8 +95,9 @@ class ExtraField:
     def from_text(self, text: str | None) -> object:
         """Return the JSON value of a form's text; None for an absent value.
 
-        Browsers omit an unticked checkbox, so an absent boolean is false, unless it must be true. A text of spaces
-        counts as absent. A text that is not a value of the field's type is returned unchanged, and `check` refuses it.
+        Browsers omit an unticked checkbox, so an absent boolean is false, unless it must be true. For other
+        types a text of spaces counts as absent. A text that is not a value of the field's type is returned unchanged,
+        and `check` refuses it.
         """
         if self.type == "boolean":
             return _BOOLEANS.get(text, text) if text else None if self.must_be_true else False

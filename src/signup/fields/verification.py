@@ -1,4 +1,4 @@
-"""The request and response bodies of e-mail verification. Sign-ups import this module only if it is on."""
+"""The request and response bodies of e-mail verification. Sign-ups import this module only if verification is on."""
 
 from typing import Literal
 
@@ -6,8 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from signup.fields import email_address as addresses
 from signup.fields.models import Created, Email, Text, User
-
-Result = Literal["verified", "already_verified", "removed", "nothing_to_remove"]
 
 
 class VerifiableUser(User):
@@ -51,7 +49,7 @@ class Verified(BaseModel):
 
     msg: str = Field(default="E-mail address verified", description="A text for users.")
     result: Literal["verified", "already_verified"] = Field(
-        description="`already_verified` if it was verified before, for example by the same request.",
+        description="`already_verified` if the address was verified before, for example by the same request.",
         examples=["verified"],
     )
 

@@ -1,8 +1,8 @@
 """The guard against breached passwords. It uses the range API of Have I Been Pwned.
 
 Only the first five hexadecimal digits of the password's SHA-1 leave the Worker. The response lists the remaining digits
-of all breached hashes with this prefix, and the Worker searches them ("k-anonymity"). The API requires SHA-1, which is
-not stored. The API: https://haveibeenpwned.com/API/v3#PwnedPasswords
+of all breached hashes with this prefix, and the Worker searches them ("k-anonymity"). The API requires SHA-1. The
+hash is not stored. The API: https://haveibeenpwned.com/API/v3#PwnedPasswords
 """
 
 import re

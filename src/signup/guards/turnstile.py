@@ -35,7 +35,7 @@ class BotCheck:
         self._endpoint = http.endpoint(settings.url, {"content-type": "application/json"})
 
     async def __call__(self, attempt: Attempt, /) -> None:
-        """Return if the token is valid and was issued for this action on one of the hosts.
+        """Return if the token is valid and was issued for the configured action on one of the configured hosts.
 
         Raises:
             ValidationFailed: the token is refused.

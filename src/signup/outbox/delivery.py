@@ -133,7 +133,10 @@ class Delivery:
             await self._deliver(channel, message)
 
     async def _deliver(self, channel: Channel, message: Message) -> None:
-        """Send one message, and record and log the result. An unrecorded message becomes due again."""
+        """Send one message, and record and log the result.
+
+        If the result cannot be recorded, the message becomes due again.
+        """
         start = self._clock()
         entry: Fields = {"message": message.key, "kind": message.kind, "attempts": message.attempts}
         failed: DeliveryFailed | None = None
@@ -154,7 +157,7 @@ class Delivery:
                 is_dead = await self._outbox.fail(message, failed, deadline)
                 entry |= {"result": "dead" if is_dead else "failed", "error": failed.error}
         except Problem as problem:
-            # The message will be sent again, even if it was delivered.
+            # The message may be sent again, even if it was delivered.
             entry |= {"result": "unrecorded", **problem.log_fields()}
             if failed is not None:
                 entry["error"] = failed.error

@@ -42,7 +42,7 @@ class Message:
         language: the language tag of the user; "" if unknown.
         attempts: the number of attempts, including this one.
         created_at: the time at which the message was recorded.
-        signed_up_at: the time of the sign-up if the user requested another verification e-mail, else None.
+        signed_up_at: the time of the sign-up if this is another verification e-mail, sent on request; else None.
         extra: the user's extra fields (`EXTRA_FIELDS`), for webhooks; None if the user has none.
     """
 

@@ -57,7 +57,7 @@ class Outbox(Protocol):
             deadline: the time by which to return, in seconds on the monotonic clock.
 
         Raises:
-            Problem: it is unknown whether messages were claimed; claimed messages become due again.
+            Problem: no messages were claimed, or it is unknown whether any were. Claimed messages become due again.
         """
         ...
 

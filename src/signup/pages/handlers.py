@@ -47,7 +47,7 @@ class Pages:
         self._pages: dict[str, Page] = {}
 
     def route(self, request: Request, sign_up: Route) -> Route | None:
-        """Return the route for a request to `/` for a page or with a form; None for other requests.
+        """Return the route for a request to `/` that asks for a page or posts a form; None for other requests.
 
         Args:
             request: the request.

@@ -1,4 +1,4 @@
-"""The sign-up page: HTML that works without JavaScript. public/signup.js enhances it."""
+"""The sign-up page: HTML that works without JavaScript, except for the bot check. public/signup.js enhances it."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

@@ -13,7 +13,7 @@ from signup.hashing.queue import Place
 from signup.problems import IdempotencyMismatch, ProxyUnavailable, TooBusy
 from signup.registration.user_store import NO_DETAILS, Details, UserStore
 
-# Bytes of a random idempotency key.
+# The length of a random idempotency key, in bytes.
 KEY_LENGTH = 32
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class SignUp:
         of passwords.
 
         The password is hashed before the address is looked up, so that the response time does not reveal whether the
-        address is taken. It is hashed only once, even if the statement is retried.
+        address is taken. Retries of the statement use the same hash.
 
         Raises:
             IdempotencyMismatch: the key was used with a different body.

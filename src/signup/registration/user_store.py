@@ -42,7 +42,7 @@ class Entry:
     """The user that belongs to an idempotency key.
 
     Args:
-        user: the user, as the first request with this key created it.
+        user: the user, which the first request with this key created.
         password: None if the statement has just created the user, else the stored PHC string.
         email_verified: whether the address is verified; None if the store does not report it.
         extra: the user's extra fields (`EXTRA_FIELDS`); None if the user has none or the setting is empty.
@@ -60,7 +60,7 @@ class InvitationUse:
 
     Args:
         id: the id of the invitation.
-        uses: the number of users that it allows.
+        uses: the number of users that the invitation allows.
         expires_at: the expiry, in seconds since 1970.
         verified: whether the address counts as verified.
         count_taken: whether a sign-up with a taken address counts as a use.
@@ -80,7 +80,7 @@ class Details:
     Args:
         language: the language of e-mails to the user.
         terms: the version of the terms that the user accepts.
-        extra: the fields of the setting `EXTRA_FIELDS`.
+        extra: the values of the fields in `EXTRA_FIELDS`.
         invitation: the use of an invitation.
     """
 
@@ -95,7 +95,7 @@ NO_DETAILS = Details()
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The messages that a sign-up records with the user.
+    """The messages that a sign-up records with the user, and the lifetime of an unverified user.
 
     Args:
         verify: whether to send the user an e-mail with a verification link.
@@ -130,7 +130,7 @@ class UserStore(Protocol):
         deadline: float,
         details: Details = NO_DETAILS,
     ) -> Entry:
-        """Store a new user, or return the user that was stored with this key.
+        """Store a new user, or return the user that was stored with this key in the last 24 hours.
 
         Args:
             fields: the values of the `STORED` fields.
@@ -140,7 +140,7 @@ class UserStore(Protocol):
             details: the optional parts of the sign-up.
 
         Raises:
-            EmailTaken: a user with this address was created with a different key.
+            EmailTaken: any other user has this address.
             BadInvitation: the invitation has no use left.
             Problem: the user was not stored, or it is unknown whether it was.
         """

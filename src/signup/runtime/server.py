@@ -32,7 +32,7 @@ LONGEST_COUNT = 250
 
 # Request headers that fetch sets itself, or that belong to the connection.
 _CONNECTION_HEADERS = frozenset({b"host", b"connection", b"content-length", b"accept-encoding", b"transfer-encoding"})
-# Response headers for encodings that fetch has already decoded. httpx would decode them again.
+# Response headers that describe the encoded body, which fetch has already decoded. httpx would decode it again.
 _ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 # The modules are imported while the isolate starts. During a request, the import would suspend Python's stack. If other
@@ -126,7 +126,7 @@ def _hyperdrive(env: Any) -> Execute | None:
     binding = getattr(env, BINDING, None)
     if binding is None:
         return None
-    # Imported only with Hyperdrive, to keep other cold starts short.
+    # Imported only with Hyperdrive, to keep the cold starts of other deployments short.
     from signup.runtime.hyperdrive import execute  # noqa: PLC0415
 
     return partial(execute, binding)

@@ -97,7 +97,7 @@ class PageRoutes(Protocol):
     """Pages, and problem details in the client's language. A successful sign-up with JSON needs neither."""
 
     def route(self, request: Request, sign_up: Route, /) -> Route | None:
-        """Return the route for a request to `/` for a page or with a form; None for other requests."""
+        """Return the route for a request to `/` that asks for a page or posts a form; None for other requests."""
         ...
 
     def render_problem(self, request: Request, problem: Problem | type[Problem], /) -> RouteResult:
@@ -139,7 +139,7 @@ class App:
     async def __call__(self, request: Request) -> Response:
         """Return the response to a request. Never raise: an error becomes problem details (RFC 9457) or a page."""
         entry: Fields = {"request_id": request.id}
-        # Only known paths are logged, without the query, which may contain a token.
+        # Only known methods and paths are logged, without the query, which may contain a token.
         if request.method in (self._routes.get(request.path) or VERIFICATION_PATHS.get(request.path, ())):
             entry["route"] = f"{request.method} {request.path}"
         # Log the country and data centre to locate attacks, but not the client's address.
@@ -205,7 +205,8 @@ class App:
         if verification and not services.verifies:
             return {}
         headers = services.origins.shared(request.headers)
-        # Scripts of other origins may read only responses to JSON requests and preflights: the pages contain a token.
+        # On these paths scripts of other origins may read only responses to JSON requests and preflights: the pages
+        # contain a token.
         if verification and request.method != "OPTIONS" and not _is_json_posted(request):
             return {name: value for name, value in headers.items() if name == "vary"}
         return headers
@@ -238,7 +239,7 @@ class App:
         body = await request.read(LARGEST_BODY, deadline)
         if body is None:
             raise BodyTooLarge
-        # A form has the key in its body, so read the body first.
+        # A form contains its idempotency key, so the body is read before the key is checked.
         key = request.headers.get("idempotency-key")
         if key is not None and not KEY.fullmatch(key):
             raise BadIdempotencyKey
@@ -290,7 +291,7 @@ class App:
 
 def _created(outcome: SignedUp) -> Created:
     """Return the content of a 201 response of a Worker that verifies addresses."""
-    # Imported only if addresses are verified, to keep other cold starts short.
+    # Imported only if addresses are verified, to keep the cold starts of other deployments short.
     from signup.fields.verification import CreatedVerifiable, VerifiableUser  # noqa: PLC0415
 
     user = VerifiableUser(**dict(outcome.user), email_verified=bool(outcome.email_verified))
@@ -305,7 +306,7 @@ def _with_extra(created: Created, outcome: SignedUp) -> dict[str, object]:
 
 
 def _language(request: Request) -> str:
-    # Imported only if messages are recorded, to keep other cold starts short.
+    # Imported only if messages are recorded, to keep the cold starts of other deployments short.
     from signup.web.negotiation import language  # noqa: PLC0415
 
     return language(request.headers.get("accept-language", ""))

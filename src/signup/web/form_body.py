@@ -37,7 +37,10 @@ def parse_form(body: bytes) -> dict[str, str]:
 
 
 def query_value(query: str, name: str) -> str | None:
-    """Return the value of a query parameter; None if it is missing, "" if it is repeated or there are too many."""
+    """Return the value of a query parameter; None if it is missing.
+
+    Return "" if the parameter is repeated, or the query has more than `MOST_PARAMETERS` parameters.
+    """
     try:
         pairs = parse_qsl(query[1:], keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
     except ValueError:
@@ -54,7 +57,7 @@ class Form:
         source: reads the body, as `Request.read` does.
         headers: the headers of the equivalent JSON request, to which `read` adds the form's idempotency key.
         as_object: returns the JSON object with the fields of the form.
-        fields: the fields of the form without the key; empty until the form is read.
+        fields: the fields of the form without the idempotency key; empty until the form is read.
     """
 
     source: Callable[[int, float], Awaitable[bytes | None]]

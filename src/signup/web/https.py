@@ -31,6 +31,6 @@ def secure_url(origin: str, path: str, query: str) -> str:
 
 
 def _is_local(origin: str) -> bool:
-    """Return whether an origin belongs to `wrangler dev`: its host is an IP address, localhost or a subdomain."""
+    """Return whether an origin belongs to `wrangler dev`: its host is an IP address, `localhost` or `*.localhost`."""
     host = urlsplit(origin).hostname or ""
     return is_address(host) or f".{host}".endswith(".localhost")

@@ -43,7 +43,7 @@ class Request:
         query: the query of the URL with its question mark, or "".
         read: takes a limit in bytes and a deadline on the monotonic clock. Returns the body, or None if it is longer
             than the limit. Raises `MalformedJson` if the body is cut off, and `BodyTimeout` at the deadline. It may be
-            called once.
+            called only once.
         country: the client's country as a code of two letters (ISO 3166-1); None if unknown.
         colo: Cloudflare's data centre as an airport code of three letters; None if unknown.
         id: a UUID for the response and the log.

@@ -31,8 +31,8 @@ class Form(NamedTuple):
         host: the domain of the host; "" for any.
         parse: checks the URL and returns a factory of its proxy; raises `Misconfigured`. None for Hyperdrive.
         notice: a notice for the operator, as the predicate of a sentence about the setting; "" for none.
-        retired: the time at which the service ends, in seconds since the epoch. From then on the URL is refused with
-            the notice.
+        retired: the time at which the service ends, in seconds since the epoch; None if it continues. From then on the
+            URL is refused with the notice.
     """
 
     example: str
@@ -109,8 +109,8 @@ def find_dialect(database_url: SecretStr, clock: Callable[[], float] = time.time
         clock: returns the time, in seconds since the epoch.
 
     Raises:
-        Misconfigured: the URL is malformed, has an unknown form, or belongs to a retired service. The message contains
-            the fix, but not the URL.
+        Misconfigured: the URL is malformed, has an unknown form, or belongs to a retired service. The message does not
+            quote the URL.
     """
     if database_url.get_secret_value() == hyperdrive.URL:
         return Dialect(None, "")

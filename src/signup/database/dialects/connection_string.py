@@ -60,7 +60,7 @@ def read(text: str) -> SplitResult:
     A pair of quotes around the URL is removed. A password may contain an `@`: the last `@` separates it from the host.
 
     Raises:
-        Misconfigured: the URL is malformed; the message contains the fix, but not the URL.
+        Misconfigured: the URL is malformed; the message does not quote it.
     """
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
@@ -92,7 +92,7 @@ def parameters(url: SplitResult) -> dict[str, str]:
     """Return the parameters of a URL.
 
     Raises:
-        Misconfigured: a parameter has no value, or occurs twice.
+        Misconfigured: a parameter has no `=`, or occurs twice.
     """
     try:
         pairs = parse_qsl(url.query, keep_blank_values=True, strict_parsing=bool(url.query))

@@ -49,7 +49,8 @@ def parse_planetscale(url: SplitResult) -> Connect:
     """Check a connection string of PlanetScale Postgres, and return a factory of its proxy.
 
     Raises:
-        Misconfigured: see `parse_neon`; also if the user ends in `|replica`, which selects a read-only server.
+        Misconfigured: see `parse_neon`; also if the user contains a `|`: the suffix `|replica` selects a read-only
+            server.
     """
     _check_parts(url, _host(url) != PLANETSCALE)
     if "|" in unquote(url.username or ""):

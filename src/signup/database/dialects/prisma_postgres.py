@@ -4,7 +4,7 @@
 "value": "…"}]}`, and one part for each long parameter, whose length is in the descriptor. The response has one
 JSON object per line: `{"columns": […]}`, `{"values": ["text" or null, …]}` for each row, and `{"complete": true}`. If
 the database reports an error, a response with status 200 has a line `{"error": {"code": SQLSTATE, …}}`, possibly after
-rows; its texts may quote values and are not read. Source: the reference client, npm's @prisma/ppg 1.0.1
+rows; its texts may quote values and are not used. Source: the reference client, npm's @prisma/ppg 1.0.1
 (src/transport/*.ts).
 """
 
@@ -80,7 +80,7 @@ def parse(url: SplitResult) -> Callable[[Http], PrismaPostgres]:
     The port is for the Postgres protocol and is ignored.
 
     Raises:
-        Misconfigured: id or key is missing, the host is not Prisma's, or a parameter is refused.
+        Misconfigured: id or key is missing, the host is neither `DOMAIN` nor `POOLED`, or a parameter is refused.
     """
     host = str(url.hostname).removesuffix(".")
     if not url.username or not url.password or host not in (DOMAIN, POOLED):

@@ -19,7 +19,8 @@ def parse(url: SplitResult) -> Callable[[Http], SqlOverHttp]:
     The user in the URL is the bearer token.
 
     Raises:
-        Misconfigured: the token is missing, or would be sent unencrypted over a network, or the URL has parameters.
+        Misconfigured: the token is missing or malformed, or would be sent unencrypted over a network, or the URL has a
+            password or parameters.
     """
     token = unquote(url.username or "")
     if not token or url.password is not None or not token.isascii() or not token.isprintable():

@@ -32,7 +32,7 @@ TITLES = {
     "proxy_timeout": "Database timed out",
 }
 
-# The detail of each problem: the error and the next step.
+# The detail of each problem: the error and, in most cases, the next step.
 DETAILS = {
     "internal": "Something went wrong on our side. It is not known whether the account was created.",
     "malformed_json": "Send one JSON object (RFC 8259) in UTF-8, without duplicate names.",

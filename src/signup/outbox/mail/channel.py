@@ -12,7 +12,7 @@ def mail_channel(mailer: Mailer, compose: Callable[[Message], Mail]) -> Channel:
 
     Args:
         mailer: sends the e-mails.
-        compose: returns the e-mail for a message, which must be the same for each attempt.
+        compose: returns the e-mail for a message. It must return the same e-mail for each attempt.
     """
 
     async def send(message: Message, deadline: float) -> None:
