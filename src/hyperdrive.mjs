@@ -6,7 +6,7 @@ import { withTimeout } from "./edge.mjs";
 import { Client, DatabaseError } from "./pg.mjs";
 
 // The timeout for closing a connection, in milliseconds. After that, workerd closes it at the end of the request.
-const CLOSING = 250;
+const CLOSE_TIMEOUT = 250;
 
 class TooLarge extends Error {}
 
@@ -55,6 +55,6 @@ export async function execute(hyperdrive, statement, parameters, milliseconds, l
   } finally {
     const closed = client.end();
     // Do not wait for a connection that was lost or is still busy: its end() may never resolve.
-    if (isAlive) await withTimeout(closed, CLOSING).catch(() => {});
+    if (isAlive) await withTimeout(closed, CLOSE_TIMEOUT).catch(() => {});
   }
 }

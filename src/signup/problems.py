@@ -92,7 +92,7 @@ class Problem(Exception):
         super().__init__(reason)
         self.reason: str = reason or ""
         self.details = details
-        self.asked_to_wait = retry_after or 0
+        self.requested_pause = retry_after or 0
         self.retry_after = self.RETRY_AFTER if retry_after is None else retry_after
 
     def __str__(self) -> str:

@@ -112,7 +112,7 @@ def constraint_name(name: str | None, hidden: Iterable[str | None]) -> str:
 
 def _shares(name: str, word: str) -> bool:
     """Return whether a name contains a word, or `_MIN_SHARED` consecutive characters of it."""
-    return any(word[at : at + _MIN_SHARED] in name for at in range(max(1, len(word) - _MIN_SHARED + 1)))
+    return any(word[start : start + _MIN_SHARED] in name for start in range(max(1, len(word) - _MIN_SHARED + 1)))
 
 
 def database_error(sqlstate: str, constraint: str = "", setting: str = "DATABASE_URL") -> Problem:

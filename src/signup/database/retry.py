@@ -75,7 +75,7 @@ class ResilientProxy:
                 return await self._attempt(statement, parameters, deadline - self._clock())
             except ProxyProblem as problem:
                 # Other clients may have received the same Retry-After, so add the jitter to it.
-                pause = self._draw() * bound + problem.asked_to_wait
+                pause = self._draw() * bound + problem.requested_pause
                 # Do not start an attempt that the deadline would cut off: its outcome would be unknown. A timeout does
                 # not show how long the next attempt takes.
                 expected_duration = 0 if isinstance(problem, ProxyTimeout) else self._clock() - start

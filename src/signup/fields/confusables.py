@@ -73,12 +73,16 @@ def has_invisible(text: str) -> bool:
     if text.isascii():
         return False
     words = _REGION_FLAG.sub("", text).split(" ")
-    return any(is_invisible(each) and not _is_needed(each, at, word) for word in words for at, each in enumerate(word))
+    return any(
+        is_invisible(character) and not _is_needed(character, index, word)
+        for word in words
+        for index, character in enumerate(word)
+    )
 
 
-def _is_needed(character: str, at: int, word: str) -> bool:
-    """Return whether the script of a word, or an emoji, needs this invisible character."""
-    before, after = word[at - 1] if at else "", word[at + 1 : at + 2]
+def _is_needed(character: str, index: int, word: str) -> bool:
+    """Return whether the script of a word, or an emoji, needs the invisible character at this index."""
+    before, after = word[index - 1] if index else "", word[index + 1 : index + 2]
     if character in _EMOJI_SELECTORS:
         return _is_symbol(before) or before in _PUNCTUATION_EMOJI or after == _KEYCAP
     if character in _VARIATION_SELECTORS:

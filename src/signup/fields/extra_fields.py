@@ -356,7 +356,7 @@ def _options(field_type: str, enum: object) -> tuple[str | int, ...]:
     if not _is_unique_list(enum) or not 0 < len(enum) <= MOST_OPTIONS:
         raise error
     if field_type == "integer":
-        numbers = [_whole(each) for each in enum]
+        numbers = [_whole_number(each) for each in enum]
         if any(each is None for each in numbers):
             raise error
         return tuple(each for each in numbers if each is not None)
@@ -368,13 +368,13 @@ def _options(field_type: str, enum: object) -> tuple[str | int, ...]:
 def _bound(schema: dict[str, Any], name: str, limits: tuple[int, int], default: int) -> int:
     if name not in schema:
         return default
-    bound = _whole(schema[name])
+    bound = _whole_number(schema[name])
     if bound is None or not limits[0] <= bound <= limits[1]:
         raise ExtraFieldsError(f"{name} must be a whole number from {limits[0]} to {limits[1]}")
     return bound
 
 
-def _whole(value: object) -> int | None:
+def _whole_number(value: object) -> int | None:
     """Return a parsed JSON number as an integer; None if it is not an integer, or too large to be exact."""
     if not isinstance(value, float) or not value.is_integer() or abs(value) > LARGEST:
         return None

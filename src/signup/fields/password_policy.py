@@ -47,7 +47,7 @@ _YEAR = re.compile(r"\d{3,}")
 _LAST_SYMBOLS = re.compile(r"[\W_]+$")
 _SYMBOLS = re.compile(rf"[^\w{_GAP}]|_")
 _ROWS = (*ROWS, *(row[::-1] for row in ROWS))
-_RUNS = frozenset(row[at : at + SHORTEST_RUN] for row in _ROWS for at in range(len(row) - SHORTEST_RUN + 1))
+_RUNS = frozenset(row[start : start + SHORTEST_RUN] for row in _ROWS for start in range(len(row) - SHORTEST_RUN + 1))
 
 
 # The error code of a refused password.
@@ -128,19 +128,19 @@ def _judge_remainder(length: int, remainder: str, symbols: int, removed: dict[st
 
 def _remove_words(text: str, words: dict[str, Weakness | None]) -> tuple[str, dict[str, Weakness | None]]:
     """Return the text with a gap for each of these words and for each run of adjacent keys, and the removed words."""
-    if not words and _RUNS.isdisjoint(text[at : at + SHORTEST_RUN] for at in range(len(text))):
+    if not words and _RUNS.isdisjoint(text[start : start + SHORTEST_RUN] for start in range(len(text))):
         return text, {}
     kept: list[str] = []
     removed: dict[str, Weakness | None] = {}
-    at = 0
-    while at < len(text):
-        word = max((word for word in words if text.startswith(word, at)), key=len, default="")
-        run = _run_length(text, at)
-        if word and len(word) >= run:
+    position = 0
+    while position < len(text):
+        word = max((word for word in words if text.startswith(word, position)), key=len, default="")
+        run_length = _run_length(text, position)
+        if word and len(word) >= run_length:
             removed[word] = words[word]
-        length = max(len(word), run)
-        kept.append(_GAP if length else text[at])
-        at += length or 1
+        length = max(len(word), run_length)
+        kept.append(_GAP if length else text[position])
+        position += length or 1
     return "".join(kept), removed
 
 

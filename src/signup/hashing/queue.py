@@ -17,18 +17,18 @@ from signup.problems import TooBusy
 
 # The first estimate: the seconds that a sign-up with the default profile occupies workerd's thread. It is twice the
 # time measured in `wrangler dev` on a 2-core machine, so that a first burst does not overload a slower machine.
-SECONDS = 0.1
+FIRST_ESTIMATE = 0.1
 # The smallest estimate, in seconds.
-SHORTEST = 0.001
+SHORTEST_ESTIMATE = 0.001
 # The weight of the last hash in the estimate.
 WEIGHT = 0.1
 # The default length of the queue is the number of hashes that fit into this share of the maximum duration of a request.
 # Under load a hash takes longer than estimated, and each step of the exchange with the data proxy also waits for the
 # thread.
-SHARE = 0.25
+QUEUE_SHARE = 0.25
 # The share of the maximum duration of a request for which a hash may wait. A later start would leave the database too
 # little time.
-LATEST_SHARE = 0.5
+LATEST_START_SHARE = 0.5
 # Seconds that are added to the lifetime of a place for work other than hashing, such as the database query.
 GRACE = 1.0
 
@@ -54,7 +54,7 @@ class HashQueue:
         profile: the parameters of new hashes, from which the first estimate is derived.
         deadline: the maximum duration of a request, in seconds.
         length: the number of passwords that may wait, including the one being hashed; 0 for as many as can be hashed
-            within `SHARE` of `deadline`.
+            within `QUEUE_SHARE` of `deadline`.
         clock: returns the monotonic time, in seconds.
     """
 
@@ -67,14 +67,14 @@ class HashQueue:
         self._clock = clock
         # The duration of a hash is proportional to its memory times its passes.
         cost = profile.memory_kib * profile.passes / (DEFAULT.memory_kib * DEFAULT.passes)
-        self._seconds = SECONDS * cost
-        self._ended = -math.inf
+        self._estimate = FIRST_ESTIMATE * cost
+        self._last_end = -math.inf
         self._places: list[Place] = []
 
     @property
     def length(self) -> int:
         """The maximum number of waiting passwords, including the one being hashed."""
-        return self._length or max(1, int(SHARE * self._deadline / max(self._seconds, SHORTEST)))
+        return self._length or max(1, int(QUEUE_SHARE * self._deadline / max(self._estimate, SHORTEST_ESTIMATE)))
 
     def require_room(self, hashes: int = 1) -> int:
         """Return the number of waiting passwords if the queue has room for `hashes` more.
@@ -88,7 +88,7 @@ class HashQueue:
         self._places = [place for place in self._places if place.hashes and place.until > now]
         waiting = sum(place.hashes for place in self._places)
         if waiting and waiting + hashes > self.length:
-            raise TooBusy("hash_queue_full", max(1, math.ceil(waiting * self._seconds)))
+            raise TooBusy("hash_queue_full", max(1, math.ceil(waiting * self._estimate)))
         return waiting
 
     @contextmanager
@@ -102,7 +102,7 @@ class HashQueue:
         # In workerd no code of a request runs after its client disconnected, not even `finally`. So a place expires
         # after `GRACE` plus four times the estimated duration of all waiting hashes, or after the maximum duration of a
         # request if that is shorter. A shorter lifetime would admit too many requests if hashes are slow.
-        place = Place(hashes, self._clock() + min(self._deadline, 4 * waiting * self._seconds + GRACE))
+        place = Place(hashes, self._clock() + min(self._deadline, 4 * waiting * self._estimate + GRACE))
         self._places.append(place)
         try:
             yield place
@@ -113,14 +113,15 @@ class HashQueue:
         """Derive a key. If the hash waited for an earlier hash, update the estimate of the duration.
 
         Raises:
-            TimeoutError: hashing did not start by `deadline`, or within `LATEST_SHARE` of a request's maximum duration.
+            TimeoutError: hashing did not start by `deadline`, or within `LATEST_START_SHARE` of the maximum duration of
+                a request.
         """
         start = self._clock()
-        key = await self._kdf(password, salt, profile, min(deadline, start + LATEST_SHARE * self._deadline))
+        key = await self._kdf(password, salt, profile, min(deadline, start + LATEST_START_SHARE * self._deadline))
         now = self._clock()
         # Measure only a hash that waited for the one before it: workerd's clock does not advance while code runs, so it
         # does not show the duration of a hash that did not wait.
-        if start <= self._ended:
-            self._seconds += WEIGHT * (now - self._ended - self._seconds)
-        self._ended = now
+        if start <= self._last_end:
+            self._estimate += WEIGHT * (now - self._last_end - self._estimate)
+        self._last_end = now
         return key

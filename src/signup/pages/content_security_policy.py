@@ -43,7 +43,7 @@ def content_security_policy(settings: Settings) -> str:
     """Return the Content Security Policy of the pages."""
     style = inline_style(settings)
     digest = b64encode(sha256(style.encode()).digest()).decode()
-    hashed = f" 'sha256-{digest}'" if style else ""
+    style_source = f" 'sha256-{digest}'" if style else ""
     turnstile = f" {TURNSTILE}" if has_widget(settings) else ""
     # Chromium also applies form-action to the origin to which the posted form is redirected.
     next_url = urlsplit(settings.next_url)
@@ -52,7 +52,7 @@ def content_security_policy(settings: Settings) -> str:
         (
             "default-src 'none'",
             f"script-src 'self'{turnstile}",
-            f"style-src 'self'{hashed}",
+            f"style-src 'self'{style_source}",
             "img-src 'self'",
             "connect-src 'self'",
             *([f"frame-src{turnstile}"] if turnstile else []),

@@ -7,7 +7,7 @@ _LINEAR = 0.04045
 
 def luminance(colour: str) -> float:
     """Return the relative luminance of `#rrggbb`, from 0 to 1 (https://www.w3.org/TR/WCAG22/#dfn-relative-luminance)."""
-    values = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    values = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     red, green, blue = (each / 12.92 if each <= _LINEAR else ((each + 0.055) / 1.055) ** 2.4 for each in values)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 

@@ -55,8 +55,12 @@ class Pages:
         """
         accept = request.headers.get("accept", "")
         if request.method == "POST":
-            form = is_form(request.headers.get("content-type", ""))
-            return partial(self._post if prefers_html(accept) else self._post_for_json, sign_up) if form else None
+            is_posted_form = is_form(request.headers.get("content-type", ""))
+            return (
+                partial(self._post if prefers_html(accept) else self._post_for_json, sign_up)
+                if is_posted_form
+                else None
+            )
         return self._read if request.method in ("GET", "HEAD") and accepts_html(accept) else None
 
     def render_problem(self, request: Request, problem: Problem | type[Problem]) -> RouteResult:
@@ -71,8 +75,8 @@ class Pages:
             result = problem_result(problem, request.id, texts(tag))
         else:
             result = RouteResult(200, describe_problem(problem, texts(tag)))
-        reads = request.path == "/" and request.method in ("GET", "HEAD")
-        result.headers |= {"content-language": tag, "vary": f"accept, {_BY_LANGUAGE}" if reads else _BY_LANGUAGE}
+        may_be_page = request.path == "/" and request.method in ("GET", "HEAD")
+        result.headers |= {"content-language": tag, "vary": f"accept, {_BY_LANGUAGE}" if may_be_page else _BY_LANGUAGE}
         return result
 
     async def _read(self, request: Request) -> RouteResult:

@@ -123,8 +123,8 @@ class SignUp:
             # No earlier request can have used a random key.
             raise ProxyUnavailable("mismatched_row")
         # A user who signed up before `EXTRA_FIELDS` was set has no extra fields.
-        same_extra = (entry.extra or {}) == (attempt.details.extra or {})
-        has_same_fields = same_extra and stored_values(entry.user) == stored_values(request)
+        has_same_extra = (entry.extra or {}) == (attempt.details.extra or {})
+        has_same_fields = has_same_extra and stored_values(entry.user) == stored_values(request)
         if not has_same_fields or not await _await_before_deadline(
             self._hasher.verify(request.password, entry.password, deadline), deadline
         ):

@@ -192,10 +192,10 @@ class PostgresUserStore:
             # A row with any other refusal has no user either, and is treated as invalid below.
             if row.pop("refusal", None) == "invitation_used":
                 raise BadInvitation("invitation_used")
-            stored, verified, extra = (row.pop(name, None) for name in ("password", "email_verified", "extra"))
+            password_hash, verified, extra = (row.pop(name, None) for name in ("password", "email_verified", "extra"))
             return Entry(
                 User.model_validate(row),
-                None if stored is None else SecretStr(stored),
+                None if password_hash is None else SecretStr(password_hash),
                 None if verified is None else verified == "true",
                 # Do not read `extra` if there are no extra fields: the column may belong to another application.
                 None if extra is None or details.extra is None else from_json(extra),

@@ -12,7 +12,7 @@ from signup.problems import Misconfigured
 
 DRIVER = "./hyperdrive.mjs"
 # The maximum size of a result, in characters. Results of the Worker's statements are much smaller.
-LARGEST_ANSWER = 1024 * 1024
+LARGEST_RESULT = 1024 * 1024
 
 
 @cache
@@ -35,7 +35,7 @@ def load_driver() -> Any:
 async def execute(binding: Any, statement: str, parameters: Sequence[str | None], seconds: float) -> Outcome:
     """Run one statement over the binding; see `signup.database.dialects.hyperdrive.Execute`."""
     outcome = await load_driver().execute(
-        binding, statement, to_json(parameters).decode(), round(seconds * 1000), LARGEST_ANSWER
+        binding, statement, to_json(parameters).decode(), round(seconds * 1000), LARGEST_RESULT
     )
     if (rows := getattr(outcome, "rows", None)) is not None:
         return Outcome(from_json(rows))

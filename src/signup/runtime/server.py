@@ -24,11 +24,11 @@ from signup.web.app import App
 from signup.web.messages import Request
 
 # The maximum size of a response, in bytes. Responses to the Worker's requests are much smaller.
-LARGEST_ANSWER = 1024 * 1024
+LARGEST_RESPONSE = 1024 * 1024
 # The maximum wait for a hash, in seconds, even if the deadline is later.
 LONGEST_WAIT = 60.0
 # The timeout of a rate limiting binding in milliseconds. The binding counts in memory, so it normally responds at once.
-LONGEST_COUNT = 250
+COUNT_TIMEOUT = 250
 
 # Request headers that fetch sets itself, or that belong to the connection.
 _CONNECTION_HEADERS = frozenset({b"host", b"connection", b"content-length", b"accept-encoding", b"transfer-encoding"})
@@ -49,7 +49,7 @@ class FetchTransport(httpx.AsyncBaseTransport):
 
     The longest of httpx's four timeouts applies to the whole exchange, including the response. Errors are raised as
     httpx's exceptions. It is unknown whether a failed request was received. The whole response is read, up to
-    `LARGEST_ANSWER` bytes, unless the request's extension `READS_BODY` is false.
+    `LARGEST_RESPONSE` bytes, unless the request's extension `READS_BODY` is false.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -68,7 +68,7 @@ class FetchTransport(httpx.AsyncBaseTransport):
             to_json(headers).decode(),
             to_js(await request.aread()),
             round(max(timeouts, default=30.0) * 1000),
-            LARGEST_ANSWER if request.extensions.get(READS_BODY, True) else 0,
+            LARGEST_RESPONSE if request.extensions.get(READS_BODY, True) else 0,
         )
         if (failure := getattr(outcome, "failure", None)) is not None:
             raise _transport_error(failure, request)
@@ -104,7 +104,7 @@ def _limiter(env: Any, name: str) -> Limiter | None:
         return None
 
     async def is_within(key: str, /) -> bool | None:
-        result: bool | None = await _edge.countRequest(name, key, LONGEST_COUNT)
+        result: bool | None = await _edge.countRequest(name, key, COUNT_TIMEOUT)
         return result
 
     return is_within

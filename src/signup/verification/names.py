@@ -23,9 +23,9 @@ def shown_name(name: str) -> str:
     stops = {match.start() for match in _STOP.finditer(name)}
     replaced = "".join(
         character
-        if character in _PUNCTUATION or character in JOINERS or at in stops or _is_letter_or_mark(character)
+        if character in _PUNCTUATION or character in JOINERS or index in stops or _is_letter_or_mark(character)
         else " "
-        for at, character in enumerate(name)
+        for index, character in enumerate(name)
     )
     line = " ".join(replaced.split())
     return line if len(line) <= LONGEST_SHOWN else f"{line[: LONGEST_SHOWN - 1].rstrip()}…"

@@ -195,19 +195,19 @@ class App:
 
     def _cors_headers(self, request: Request) -> dict[str, str]:
         """Return the CORS headers of a response."""
-        verification = request.path in VERIFICATION_PATHS
-        if request.path != "/" and not verification:
+        is_verification_path = request.path in VERIFICATION_PATHS
+        if request.path != "/" and not is_verification_path:
             return {}
         try:
             services = self._services()
         except Misconfigured:
             return {}
-        if verification and not services.verifies:
+        if is_verification_path and not services.verifies:
             return {}
         headers = services.origins.shared(request.headers)
         # On these paths scripts of other origins may read only responses to JSON requests and preflights: the pages
         # contain a token.
-        if verification and request.method != "OPTIONS" and not _is_json_posted(request):
+        if is_verification_path and request.method != "OPTIONS" and not _is_json_posted(request):
             return {name: value for name, value in headers.items() if name == "vary"}
         return headers
 
