@@ -193,7 +193,7 @@ def _composer(settings: Settings) -> Callable[[Message], Mail]:
         # Imported here because the module imports the template engine, which no JSON response needs.
         from signup.verification.mails import MailComposer  # noqa: PLC0415
 
-        # If verification is off, there may be no keys to sign links with, and the page that they open does not exist.
+        # If verification is off, there may be no keys to sign links with, and the page of a link does not exist.
         signer = _signer(settings) if settings.verifies else None
         return MailComposer(signer, settings.public_url, settings.service_name, settings.verification_ttl)
 

@@ -32,7 +32,9 @@ def parse(setting: str, text: str) -> SplitResult:
     if not url.hostname:
         raise Misconfigured(setting, "is not a URL with a host")
     if not _is_host(url.hostname):
-        raise Misconfigured(setting, "is not a URL with a valid host: its labels have 1 to 63 characters")
+        raise Misconfigured(
+            setting, "is not a URL with a valid host name or IP address: labels have 1 to 63 characters"
+        )
     return url
 
 

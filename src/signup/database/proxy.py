@@ -133,8 +133,8 @@ def database_error(sqlstate: str, constraint: str = "", setting: str = "DATABASE
         )
     if sqlstate == "53300":  # too_many_connections
         return ProxyBusy("no_free_connection", sqlstate=sqlstate)
-    # Connection exceptions, insufficient resources, shutdown and recovery, serialization failure and deadlock,
-    # read-only.
+    # Connection exceptions, insufficient resources, operator intervention such as a shutdown, transaction rollback such
+    # as a deadlock, and a read-only transaction.
     if sqlstate[:2] in ("08", "53", "57", "40") or sqlstate == "25006":
         return ProxyUnavailable("database_unavailable", sqlstate=sqlstate)
     return DatabaseError(sqlstate, constraint)

@@ -25,8 +25,8 @@ class ResilientProxy:
 
     Args:
         proxy: the data proxy.
-        longest: the timeout of the data proxy itself, in seconds. An attempt that has more time than
-            this gets no timer of its own, because a timer in workerd costs about as much as an exchange.
+        proxy_timeout: the timeout of the data proxy itself, in seconds. An attempt that has more time than this gets no
+            timer of its own, because a timer in workerd costs about as much as an exchange.
         clock: returns the monotonic time, in seconds.
         sleep: waits for a number of seconds.
         draw: returns a random number in [0, 1). `random` would return the same numbers in every isolate that
@@ -36,14 +36,14 @@ class ResilientProxy:
     def __init__(
         self,
         proxy: DataProxy,
-        longest: float = math.inf,
+        proxy_timeout: float = math.inf,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = lambda: int.from_bytes(os.urandom(4), "big") / 2**32,
     ) -> None:
         self._proxy = proxy
-        self._longest = longest
+        self._proxy_timeout = proxy_timeout
         self._clock = clock
         self._sleep = sleep
         self._draw = draw
@@ -88,7 +88,7 @@ class ResilientProxy:
     async def _attempt(self, statement: str, parameters: Sequence[str | None], seconds: float) -> Rows:
         self._circuit.begin()
         try:
-            if seconds > self._longest:
+            if seconds > self._proxy_timeout:
                 rows = await self._proxy.execute(statement, parameters)
             else:
                 async with asyncio.timeout(seconds):

@@ -1,4 +1,4 @@
-"""The fields of the setting `EXTRA_FIELDS`, a subset of JSON Schema.
+"""The fields of the setting `EXTRA_FIELDS`, which is written in a subset of JSON Schema.
 
 docs/fields.md describes the subset. A JSON body has these fields in the object `extra`; in a form they are named
 `extra.NAME`. Sign-ups import this module only with the setting.

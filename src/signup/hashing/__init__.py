@@ -1,1 +1,1 @@
-"""Password hashing."""
+"""Password hashing, named keys and signed tokens."""

@@ -8,7 +8,7 @@ from pydantic import SecretBytes
 
 from signup.problems import Misconfigured
 
-# The characters of a value in the PHC string format, and the maximum length of Argon2's keyid.
+# A key's name: characters that the PHC string format allows in a value, up to the maximum length of Argon2's keyid.
 KEY_ID = r"[A-Za-z0-9+/.-]{1,11}"
 # The minimum length of a key in bytes, which is the length of a SHA-256 digest.
 SHORTEST_KEY = 32

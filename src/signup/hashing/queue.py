@@ -15,10 +15,11 @@ from signup.hashing.password_hasher import Kdf
 from signup.hashing.profiles import DEFAULT, Argon2id, Profile
 from signup.problems import TooBusy
 
-# The first estimate: the seconds that a sign-up with the default profile occupies workerd's thread. It is twice the
-# time measured in `wrangler dev` on a 2-core machine, so that a first burst does not overload a slower machine.
+# The first estimate of the duration of a hash with the default profile, in seconds. It is twice the time that a sign-up
+# occupied workerd's thread in `wrangler dev` on a 2-core machine, so that a first burst does not overload a slower
+# machine.
 FIRST_ESTIMATE = 0.1
-# The smallest estimate, in seconds.
+# The smallest estimate from which the default length of the queue is computed, in seconds.
 SHORTEST_ESTIMATE = 0.001
 # The weight of the last hash in the estimate.
 WEIGHT = 0.1

@@ -14,7 +14,7 @@ from signup.fields.email_address import domain_of
 from signup.hashing.signed_tokens import SignedTokens, TokenError
 from signup.problems import BadInvitation
 
-# The maximum length in characters. A test checks that the token of the longest address fits.
+# The maximum length of a token, in characters. A test checks that the token of the longest address fits.
 LONGEST_TOKEN = 640
 _PURPOSE = "signup invitation 1"
 # The types of a token's values, in the order of the fields of `Invitation`.

@@ -42,7 +42,7 @@ from signup.problems import TABLE, TYPE_PREFIX, BadInvitation, InvitationRequire
 from signup.settings import Settings
 from signup.web.messages import KEY, LARGEST_BODY
 
-# The version in pyproject.toml, which is not deployed.
+# The version from pyproject.toml. It is repeated here, because that file is not deployed.
 VERSION = "0.1.0"
 SPECIFICATION = "3.1.1"
 

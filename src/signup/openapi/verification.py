@@ -48,7 +48,7 @@ _RESENDING = """\
 Request another e-mail
 Sends another e-mail if there is an unverified account with this address and the last e-mail is not too recent. The
 response and its timing are the same for every address. The body is JSON, or the form of the page."""
-# The codes that every request with a body may get.
+# The codes that every POST request to a verification path may get.
 _POSTING = (
     *("malformed_json", "malformed_form", "cross_origin_refused", "https_required", "method_not_allowed"),
     *("body_timeout", "body_too_large", "unsupported_media_type", "validation_failed", "rate_limited"),

@@ -1,1 +1,1 @@
-"""The HTML pages."""
+"""The HTML pages for sign-up and e-mail verification, and their routes."""

@@ -35,8 +35,8 @@ _CONNECTION_HEADERS = frozenset({b"host", b"connection", b"content-length", b"ac
 # Response headers that describe the encoded body, which fetch has already decoded. httpx would decode it again.
 _ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
-# The modules are imported while the isolate starts. During a request, the import would suspend Python's stack. If other
-# requests run at the same time, Pyodide 314 then corrupts its memory, and workerd ends the isolate.
+# These modules are imported while the isolate starts. During a request, the import would suspend Python's stack. If
+# other requests run at the same time, Pyodide 314 then corrupts its memory, and workerd ends the isolate.
 _edge = import_from_javascript("./edge.mjs")
 _kdf = import_from_javascript("./kdf.mjs")
 
@@ -45,7 +45,7 @@ class FetchTransport(httpx.AsyncBaseTransport):
     """An httpx transport over workerd's `fetch`.
 
     httpx's default transport keeps sockets open. In workerd an I/O object belongs to the request that created it, so a
-    client with open sockets fails in the next request. `fetch` has no such state, so an isolate needs one transport.
+    client with open sockets fails in the next request. `fetch` has no such state, so one transport serves all requests.
 
     The longest of httpx's four timeouts applies to the whole exchange, including the response. Errors are raised as
     httpx's exceptions. It is unknown whether a failed request was received. The whole response is read, up to
@@ -132,7 +132,7 @@ def _hyperdrive(env: Any) -> Execute | None:
     return partial(execute, binding)
 
 
-# The isolate's application, built from the first request's bindings, which are the same for all requests.
+# The isolate's application. It is built from the bindings of the first call, which are the same for all calls.
 _application: App | None = None
 
 

@@ -23,7 +23,7 @@ class Statements(Protocol):
 
 
 class VerificationStore(Protocol):
-    """Records verifications and removals."""
+    """Records verifications, removals, and requests for another e-mail."""
 
     async def verify(self, user_id: str, email: str, *, deadline: float) -> str:
         """Record that the user's address is verified. Return `verified`, `already_verified` or `unknown`."""

@@ -13,7 +13,7 @@ from pydantic import SecretBytes
 from signup.hashing.signed_tokens import SignedTokens, TokenError
 from signup.problems import BadVerificationToken, VerificationExpired
 
-# The maximum length in characters. A test checks that the token of the longest address, id and name fits.
+# The maximum length of a token, in characters. A test checks that a token with the longest address, id and name fits.
 LONGEST_TOKEN = 1024
 _PURPOSE = "signup verify-email 1"
 

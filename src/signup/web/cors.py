@@ -1,8 +1,9 @@
-"""CORS and cross-site request forgery: only the Worker's own pages and listed origins may post.
+"""CORS, and protection from cross-site request forgery.
 
-Browsers send the origin of a page in `Origin` (RFC 6454, Fetch), and its relation to the Worker's origin in
-`Sec-Fetch-Site` (https://www.w3.org/TR/fetch-metadata/). A page can change neither. Other clients send neither and are
-not affected: the checks protect users from malicious pages, not the service from clients.
+Of all web pages, only the Worker's own and those of listed origins may post. Browsers send the origin of a page in
+`Origin` (RFC 6454, Fetch), and its relation to the Worker's origin in `Sec-Fetch-Site`
+(https://www.w3.org/TR/fetch-metadata/). A page can change neither. Other clients need not send them and are not
+affected: the checks protect users from malicious pages, not the service from clients.
 """
 
 from collections.abc import Mapping

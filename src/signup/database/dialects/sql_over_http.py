@@ -3,7 +3,7 @@
 The request is `POST …/sql` with `{"query": "… $1", "params": ["…"]}`. The response has the status 200 and `{"fields":
 […], "rows": [["text" or null, …], …], …}`. If the database reports an error, the status is 400, and the body has `code`
 (SQLSTATE), `constraint`, and texts that are not used, because they may quote values. Errors of the proxy itself have no
-code; at Xata the code is a word. Their status is 400 if the proxy refuses the request, 413 if the request is too large,
+code, or at Xata a word as code. Their status is 400 if the proxy refuses the request, 413 if the request is too large,
 507 if the response is too large, and otherwise 500. Source: neondatabase/neon, proxy/src/serverless/sql_over_http.rs.
 """
 
