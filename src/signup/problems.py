@@ -123,7 +123,7 @@ class MalformedForm(Problem):
 
 
 class BadIdempotencyKey(Problem):
-    """The header Idempotency-Key is malformed."""
+    """The idempotency key, in the header or in the form, is malformed."""
 
     status = 400
     code = "bad_idempotency_key"

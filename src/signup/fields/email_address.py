@@ -109,7 +109,7 @@ def fold_case(text: str) -> str:
     and `str.lower` does not unify the two forms of sigma.
     """
     folded = unicodedata.normalize("NFC", text)
-    # Folding can undo NFC, and NFC can compose a letter that folds refolded.
+    # Folding can undo NFC, and NFC can compose a letter that folds again.
     while (refolded := unicodedata.normalize("NFC", "".join(map(_fold, folded)))) != folded:
         folded = refolded
     return _FINAL_SIGMA.sub("\u03c2", folded)

@@ -72,7 +72,7 @@ def parents(domain: str) -> list[str]:
     return [".".join(labels[start:]) for start in range(1, len(labels))]
 
 
-# Cached, because the list is parsed twice: to check the setting, and to build the policy.
+# Cached, because each list is parsed twice: to check the setting, and to build the policy.
 @cache
 def parse_domains(text: str) -> DomainList:
     """Parse a comma-separated list of domains.

@@ -29,7 +29,7 @@ class Invitation:
         id: a random text that identifies the invitation when its uses are counted.
         invited: the address that may sign up, or a domain whose addresses may, in canonical form. `*.` before a domain
             stands for its subdomains.
-        uses: the number of users that it allows.
+        uses: the maximum number of uses. A use is a new user or, if so configured, a sign-up with a taken address.
         expires_at: the expiry, in seconds since 1970.
         verifies: whether the address counts as verified; never true for a domain.
     """

@@ -1,4 +1,4 @@
-"""Delivery of messages: claim them in batches, send them, and then remove them, retry them later or give them up.
+"""Delivery of messages: claim them in batches, send them, and then remove them, retry them later, or give up.
 
 A message may be delivered more than once. If the isolate ends between sending a message and removing it, another
 isolate sends it again, with the same idempotency key.

@@ -1,4 +1,4 @@
-"""The page of a verification link, its results, and the form for a new link. All work without JavaScript."""
+"""The page of a verification link, its results, and the form for a new link. They work without JavaScript."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

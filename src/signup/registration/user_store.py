@@ -60,7 +60,7 @@ class InvitationUse:
 
     Args:
         id: the id of the invitation.
-        uses: the number of users that the invitation allows.
+        uses: the maximum number of uses of the invitation.
         expires_at: the expiry, in seconds since 1970.
         verified: whether the address counts as verified.
         count_taken: whether a sign-up with a taken address counts as a use.
@@ -140,7 +140,7 @@ class UserStore(Protocol):
             details: the optional parts of the sign-up.
 
         Raises:
-            EmailTaken: any other user has this address.
+            EmailTaken: another user has this address.
             BadInvitation: the invitation has no use left.
             Problem: the user was not stored, or it is unknown whether it was.
         """

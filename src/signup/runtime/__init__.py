@@ -1,1 +1,1 @@
-"""The interface to workerd: requests, responses, fetch, key derivation."""
+"""The interface to workerd: requests, responses, fetch, key derivation and bindings."""

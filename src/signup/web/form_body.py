@@ -71,6 +71,7 @@ class Form:
         Raises:
             MalformedForm: the form cannot be parsed.
             UnsupportedMediaType: the body starts like a JSON object.
+            MalformedJson: the form was cut off.
             BodyTimeout: the form did not arrive by `deadline`.
         """
         body = await self.source(limit, deadline)

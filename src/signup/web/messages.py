@@ -26,7 +26,7 @@ VERIFICATION_PATHS = {
 }
 
 JSON = "application/json"
-# The headers of every response.
+# Headers that have the same value in every response.
 ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 

@@ -1,8 +1,8 @@
 """Read DATABASE_URL as users paste it, and check the parameters of connection strings that are used over HTTP.
 
-Connection strings are written for clients that open connections. A parameter that has no effect over HTTP is accepted.
-Unknown parameters, and parameters that would change the behaviour, are refused. docs/connection-strings.md lists the
-known parameters.
+Connection strings are written for clients that open connections. A parameter is accepted if its value has no effect
+over HTTP. Unknown parameters, and values that would change the behaviour, are refused. docs/connection-strings.md lists
+the known parameters.
 """
 
 import re
