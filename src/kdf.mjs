@@ -89,9 +89,9 @@ function countAhead(request, waitStart) {
  * Return the result of `derive`, or undefined if it cannot start within `milliseconds`. Clear the password.
  *
  * A hash blocks the isolate's thread. If hashes ran back to back, no response from the database would be read until the
- * last hash was done. Therefore there is a pause after each batch. Requests hash in order of arrival. Each request waits on
- * its own timers, not on another request: once a client has disconnected, workerd no longer fires the timers of its request
- * or resolves its promises. The delay of a timer grows with the number of requests ahead.
+ * last hash was done. Therefore there is a pause after each batch. Requests hash in order of arrival. Each request waits
+ * on its own timers, not on another request: once a client has disconnected, workerd no longer fires the timers of its
+ * request or resolves its promises. The delay of a timer grows with the number of requests ahead.
  */
 async function hashInTurn(password, milliseconds, derive) {
   const request = {};
