@@ -128,6 +128,11 @@ export async function countRequest(name, key, milliseconds) {
   }
 }
 
+/** Import a module of the Worker that not every deployment has. `path` is relative to this file. */
+export function importModule(path) {
+  return import(path);
+}
+
 /** Return a response; `headers` is JSON. A 204 response must not have a body, not even an empty one. */
 export function makeResponse(status, headers, body) {
   return new Response(status === 204 ? undefined : body, { status, headers: JSON.parse(headers) });

@@ -35,8 +35,8 @@ _CONNECTION_HEADERS = frozenset({b"host", b"connection", b"content-length", b"ac
 # Response headers that describe the encoded body, which fetch has already decoded. httpx would decode it again.
 _ENCODING_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
-# These modules are imported while the isolate starts. During a request, the import would suspend Python's stack. If
-# other requests run at the same time, Pyodide 314 then corrupts its memory, and workerd ends the isolate.
+# These modules are imported while the isolate starts. During a request, `import_from_javascript` would suspend Python's
+# stack. If other requests run at the same time, Pyodide 314 then corrupts its memory, and workerd ends the isolate.
 _edge = import_from_javascript("./edge.mjs")
 _kdf = import_from_javascript("./kdf.mjs")
 
@@ -129,7 +129,7 @@ def _hyperdrive(env: Any) -> Execute | None:
     # Imported only with Hyperdrive, to keep the cold starts of other deployments short.
     from signup.runtime.hyperdrive import execute  # noqa: PLC0415
 
-    return partial(execute, binding)
+    return partial(execute, _edge.importModule, binding)
 
 
 # The isolate's application. It is built from the bindings of the first call, which are the same for all calls.

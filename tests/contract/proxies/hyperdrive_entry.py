@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pydantic import SecretStr
-from workers import Response, WorkerEntrypoint
+from workers import Response, WorkerEntrypoint, import_from_javascript
 
 from signup.database.dialects import hyperdrive
 from signup.database.dialects.choose import choose
@@ -21,6 +21,7 @@ from signup.problems import Problem
 from signup.runtime import hyperdrive as runtime
 from signup.runtime.server import FetchTransport
 
+edge = import_from_javascript("./edge.mjs")
 MEMBERS = ("host", "port", "user", "password", "database")
 
 
@@ -32,12 +33,11 @@ class Default(WorkerEntrypoint):
         if request.method != "POST":
             return Response("{}")
         body = json.loads(await request.text())
-        if body["driver"] != runtime.DRIVER:
-            runtime.DRIVER = body["driver"]
-            runtime.load_driver.cache_clear()
+        runtime.DRIVER = body["driver"]
         real = {name: getattr(self.env.HYPERDRIVE, name) for name in MEMBERS}
         binding = SimpleNamespace(**{**real, **body["binding"]})
-        connect = partial(hyperdrive.connect, partial(runtime.execute, binding), body["seconds"])
+        execute = partial(runtime.execute, edge.importModule, binding)
+        connect = partial(hyperdrive.connect, execute, body["seconds"])
         http = Http(FetchTransport(), 1)
         proxy = choose(SecretStr("hyperdrive:"), http, lambda _, **__: None, connect_hyperdrive=connect)
         for first in body["first"]:

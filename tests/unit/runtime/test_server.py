@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -22,6 +22,10 @@ pytestmark = pytest.mark.anyio
 
 
 ID = "5c0e2f6e-9e0b-4c57-8a55-4f0c6a6d1f0e"
+
+
+class JsException(Exception):
+    """A fake of Pyodide's exception for a JavaScript error."""
 
 
 class Bytes:
@@ -46,7 +50,7 @@ class EdgeMjs:
         self.afterwards: list[Any] = []
         self.mails: list[str] = []
         self.mail_error = ""
-        self.missing: list[str] = []
+        self.lacks_driver = False
         # The names of the imported modules.
         self.imported: list[str] = []
         # Whether a key is within the limit, by binding and first octet of the address.
@@ -81,6 +85,13 @@ class EdgeMjs:
         """Record the statement, and return the outcome."""
         self.exchanges.append(arguments)
         return self.outcome
+
+    async def importModule(self, path: str) -> Self:  # noqa: N802 - JavaScript's name
+        """Return the fake driver, or raise an error if it is not deployed."""
+        assert path == "./hyperdrive.mjs"
+        if self.lacks_driver:
+            raise JsException
+        return self
 
     async def countRequest(self, name: str, key: str, milliseconds: int) -> bool | None:  # noqa: N802 - JavaScript's name
         """Return whether the key is within the limit, or None if the binding fails."""
@@ -126,8 +137,6 @@ def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def import_from_javascript(name: str) -> EdgeMjs | KdfMjs:
         assert name not in javascript.imported  # each isolate imports a module once
         javascript.imported.append(name)
-        if name in javascript.missing:
-            raise ImportError
         return KdfMjs() if name == "./kdf.mjs" else javascript
 
     workers, ffi, js = ModuleType("workers"), ModuleType("pyodide.ffi"), ModuleType("js")
@@ -136,7 +145,7 @@ def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         WorkerEntrypoint=Entrypoint,
         wait_until=javascript.afterwards.append,
     )
-    vars(ffi).update(to_js=lambda value: value)
+    vars(ffi).update(to_js=lambda value: value, JsException=JsException)
     vars(js).update(console=SimpleNamespace(log=javascript.lines.append))
     monkeypatch.setitem(sys.modules, "js", js)
     monkeypatch.setitem(sys.modules, "workers", workers)
@@ -303,7 +312,7 @@ async def test_a_hyperdrive_binding_without_its_driver_causes_misconfigured(
     await edge.serve(request, SimpleNamespace())
     assert "signup.runtime.hyperdrive" not in sys.modules
     monkeypatch.setattr(edge, "_application", None)
-    javascript.missing = ["./hyperdrive.mjs"]
+    javascript.lacks_driver = True
     response = await edge.serve(request, SimpleNamespace(HYPERDRIVE="the binding"))
     assert json.loads(response.content)["code"] == "misconfigured"
     assert "its driver is not deployed: add " in json.loads(javascript.lines[-1])["reason"]
