@@ -97,7 +97,7 @@ function extraValue({ checked, dataset, required, value }) {
   return dataset.type === "integer" && /^-?[0-9]{1,16}$/.test(text) ? Number(text) : value;
 }
 
-/** Return the fields as JSON; extra fields are members of `extra`. */
+/** Return the fields as an object for the JSON body; extra fields are members of `extra`. */
 function readFields({ "idempotency-key": _, ...content }) {
   const extras = [...form.querySelectorAll("[data-extra]")];
   for (const { name } of extras) delete content[name];

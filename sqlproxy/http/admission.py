@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission", "Evictable"]
 
-# Connections without a valid token may use a quarter of the limit. Beyond that, a new connection replaces the oldest
-# of them without a request in progress.
+# Connections without a valid token may use a quarter of the limit. Beyond that quota, a new one replaces the
+# oldest of these connections that has no request in progress.
 _UNAUTHENTICATED_DIVISOR = 4
 # A connection younger than this is replaced only when the total limit is reached: in a burst of new clients, tokens
 # are still in transit.

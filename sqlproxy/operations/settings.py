@@ -58,7 +58,7 @@ class Option:
         return f"{self.low:.15g} to {self.high:.15g}"
 
 
-def _setting(default: Any, about: str, **option: Any) -> Any:  # noqa: ANN401 - the type of the attribute it describes
+def _setting(default: Any, about: str, **option: Any) -> Any:  # noqa: ANN401 - each setting has its own type
     return field(default=default, metadata={"option": Option(about, **option)})
 
 
@@ -80,7 +80,7 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "address to listen on", group="listening")
     port: int = _setting(4444, "port to listen on; 0 chooses a free one", group="listening", high=65_535)
-    tls_cert: str = _setting("", "PEM file with the certificate chain: serve https", group="listening")
+    tls_cert: str = _setting("", "PEM file with the certificate chain; enables HTTPS", group="listening")
     tls_key: str = _setting("", "PEM file with the certificate's private key", group="listening")
     insecure_listen: bool = _setting(
         False,
@@ -98,36 +98,46 @@ class Settings:
         high=1_000_000,
     )
     # The default is less than the Worker's PROXY_TIMEOUT of 5 s, so that the Worker gets the 503 before its timeout.
-    wait_timeout: float = _setting(3.0, "longest wait for a connection, then 503", group="pool", low=0.01)
-    connect_timeout: int = _setting(5, "longest attempt to connect to Postgres", group="pool", low=2, high=600)
+    wait_timeout: float = _setting(
+        3.0, "maximum wait for a connection; then the request gets 503", group="pool", low=0.01
+    )
+    connect_timeout: int = _setting(5, "timeout of connecting to Postgres", group="pool", low=2, high=600)
     idle_timeout: float = _setting(300.0, "an unused connection is closed after this time", group="pool", low=1)
     max_lifetime: float = _setting(3600.0, "a connection is replaced after this time", group="pool", low=1)
     prepare_threshold: int = _setting(
         5,
-        "prepare a statement of the Worker, or of --allow-statements, on the server at its Nth call; 0 prepares"
-        " none, as a pooler in transaction mode requires",
+        "prepare a statement of the Worker, or of --allow-statements, when a connection runs it for the Nth time;"
+        " 0 prepares none, as a pooler in transaction mode requires",
         group="pool",
         high=1_000_000,
     )
 
-    statement_timeout: float = _setting(15.0, "longest duration of a statement; then Postgres cancels it", low=0.01)
+    statement_timeout: float = _setting(15.0, "maximum duration of a statement; then Postgres cancels it", low=0.01)
     total_timeout: float = _setting(
         30.0,
-        "longest request, including body, wait and all statements; also the longest time until the answer is read",
+        "maximum duration of a request, including its body, the wait for a connection and all statements; also the"
+        " maximum time until the client has read the response",
         low=0.01,
     )
-    head_timeout: float = _setting(10.0, "longest wait for a request's head, then 408", low=0.01)
-    head_limit: int = _setting(16 * _KIB, "largest request head, then 431", low=_KIB, high=_KIB * _KIB)
-    body_limit: int = _setting(_KIB * _KIB, "largest request body, then 413", low=64, high=_KIB**3)
-    answer_limit: int = _setting(10 * _KIB * _KIB, "largest answer, then 507", low=64, high=_KIB**3)
+    head_timeout: float = _setting(10.0, "maximum wait for a request's head; then it gets 408", low=0.01)
+    head_limit: int = _setting(
+        16 * _KIB, "maximum size of a request's head; a larger one gets 431", low=_KIB, high=_KIB * _KIB
+    )
+    body_limit: int = _setting(
+        _KIB * _KIB, "maximum size of a request's body; a larger one gets 413", low=64, high=_KIB**3
+    )
+    answer_limit: int = _setting(
+        10 * _KIB * _KIB, "maximum size of a response; for a larger one the request gets 507", low=64, high=_KIB**3
+    )
     memory_limit: int = _setting(
         64 * _KIB * _KIB,
-        "maximum bytes of bodies and answers in the memory of a process, then 503",
+        "maximum memory of a process for the bodies of requests and responses; further requests get 503",
         low=_KIB * _KIB,
         high=_KIB**4,
     )
     allow_statements: str = _setting(
-        "", "JSON file with an array of statements: only these run, byte for byte; any other gets 403"
+        "",
+        "JSON file with an array of statements; a request with any other statement, byte for byte, gets 403",
     )
 
     processes: int = _setting(
@@ -139,7 +149,8 @@ class Settings:
     )
     max_connections: int = _setting(
         2000,
-        "maximum number of HTTP connections of each process; further connections get 503 and are closed",
+        "maximum number of HTTP connections of each process; a further one replaces an idle connection without a"
+        " token, or gets 503 and is closed",
         group="process",
         low=1,
         high=1_000_000,
@@ -151,7 +162,7 @@ class Settings:
         group="process",
         low=1,
     )
-    log_level: str = _setting("info", "lowest level of the lines to log", group="process", choices=LEVELS)
+    log_level: str = _setting("info", "minimum level of log lines", group="process", choices=LEVELS)
 
 
 def share(settings: Settings, index: int) -> Settings:

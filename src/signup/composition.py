@@ -92,7 +92,7 @@ def build(
     @cache
     def database() -> tuple[Http, DataProxy, ResilientProxy]:
         settings = read_settings()
-        # No exchange may take longer than the request that makes it. This includes `GET /ready`.
+        # No exchange may take longer than the request that makes it. This limit also applies to `GET /ready`.
         exchange_timeout = min(settings.proxy_timeout, settings.request_deadline - MARGIN)
         http = Http(platform.transport(), exchange_timeout)
         connect = partial(hyperdrive.connect, platform.execute, exchange_timeout)
@@ -193,7 +193,7 @@ def _composer(settings: Settings) -> Callable[[Message], Mail]:
         # Imported here because the module imports the template engine, which no JSON response needs.
         from signup.verification.mails import MailComposer  # noqa: PLC0415
 
-        # If verification is off, there may be no keys to sign links with, and the page of a link does not exist.
+        # Without verification there may be no signing keys, and links would lead to a missing page.
         signer = _signer(settings) if settings.verifies else None
         return MailComposer(signer, settings.public_url, settings.service_name, settings.verification_ttl)
 

@@ -1,4 +1,4 @@
-"""A relay between the Worker and sqlproxy that injects faults of networks and gateways into HTTP exchanges."""
+"""A relay for the HTTP requests of the Worker that injects network and gateway faults."""
 
 import contextlib
 import itertools
@@ -35,7 +35,7 @@ class Exchange:
             return receive(server)
 
     def respond(self, status: str, body: bytes = b"", *headers: str) -> None:
-        """Send a response of the relay instead of sqlproxy's."""
+        """Respond instead of the server."""
         head = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers, "", ""]
         self.client.sendall("\r\n".join(head).encode() + body)
 
@@ -218,7 +218,7 @@ class Relay:
 
     def _serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
-            # One exchange per connection, so that faults and exchanges correspond.
+            # Serve one exchange per connection, so that each fault affects exactly one exchange.
             request = receive(client)
             self.paths.append(request.split(b" ", 2)[1] if request else b"")
             with self._lock:

@@ -40,7 +40,7 @@ class SignedTokens:
 
     Args:
         purpose: the name of the purpose in CONTEXT.
-        keys: the signature keys, of which the first signs. A token is valid if any of them signed it.
+        keys: the signing keys. The first signs new tokens; a token signed by any of them is valid.
         longest: the maximum length of a token, in characters.
     """
 

@@ -46,7 +46,7 @@ class Attempt:
         idempotency_key: the client's key, if any.
         client: the client's IP address according to Cloudflare; "" if unknown.
         place: the sign-up's place in the hash queue, which counts the passwords that may still be hashed for it.
-        details: the optional parts of the sign-up.
+        details: the language, accepted terms, extra fields and the use of an invitation.
         invitation: the value of the field `invitation`, which a guard checks; "" if the field is missing.
     """
 
@@ -63,7 +63,7 @@ class Guard(Protocol):
     """A check before the password is hashed."""
 
     async def __call__(self, attempt: Attempt, /) -> None:
-        """Return if the sign-up is allowed.
+        """Check the sign-up.
 
         Raises:
             Problem: the sign-up is refused.
@@ -75,8 +75,8 @@ class SignUp:
     """Signs users up.
 
     Args:
-        store: stores the users.
-        hasher: hashes their passwords.
+        store: creates the users.
+        hasher: hashes passwords, and verifies them when a request is repeated.
         require_available: raises a `Problem` if the store is known to be unavailable. Called before hashing.
         guards: the checks before hashing, in order.
     """
@@ -93,7 +93,7 @@ class SignUp:
         """Create a user, or return the user that an earlier request with the same idempotency key created.
 
         A request without a key gets a random one, so that its statement may be retried. Only the SHA-256 of a client's
-        key is stored. A second request with the same key is a repetition if the stored and the extra fields are equal
+        key is stored. A second request with the same key is a replay if the stored and the extra fields are equal
         and the password matches the user's hash. No digest of the body is stored, because it would allow fast guessing
         of passwords.
 

@@ -1,4 +1,4 @@
-"""Requests, responses and routes, shared by the routes, the pages and the OpenAPI document."""
+"""The types of requests, responses and routes, for routes, pages and the OpenAPI document."""
 
 import re
 import time
@@ -44,8 +44,8 @@ class Request:
         read: takes a limit in bytes and a deadline on the monotonic clock. Returns the body, or None if it is longer
             than the limit. Raises `MalformedJson` if the body is cut off, and `BodyTimeout` at the deadline. It may be
             called only once.
-        country: the client's country as a code of two letters (ISO 3166-1); None if unknown.
-        colo: Cloudflare's data centre as an airport code of three letters; None if unknown.
+        country: the client's two-letter country code (ISO 3166-1); None if unknown.
+        colo: the three-letter airport code of Cloudflare's data centre; None if unknown.
         id: a UUID for the response and the log.
         arrived: the time of arrival, in seconds on the monotonic clock; the deadline counts from it.
     """

@@ -148,7 +148,7 @@ def test_a_password_is_compared_with_the_other_fields(change: dict[str, str], ex
 
 
 def test_the_number_of_listed_errors_is_limited() -> None:
-    """A body of 16 KiB can have 2,700 unknown fields; 50 errors are listed, the errors of known fields first."""
+    """A body may have thousands of unknown fields; 50 errors are listed, those of known fields first."""
     listed = errors({"name": "", **{f"{number}": 0 for number in range(2700)}})
     assert len(listed) == 50
     assert listed[:4] == [
@@ -160,7 +160,7 @@ def test_the_number_of_listed_errors_is_limited() -> None:
 
 
 def test_no_error_contains_a_value() -> None:
-    """Neither the members nor the text of the exception contain values of the body. Its context is suppressed."""
+    """Neither the attributes, the message nor the context of the exception contains a value from the body."""
     body = {"name": "canary" * 30, "email": "canary", "password": "canary", "extra": "canary"}
     with pytest.raises(ValidationFailed) as caught:
         SignUpRequest.from_object(body, Rules())
@@ -183,7 +183,7 @@ def test_no_error_contains_a_value() -> None:
         ),
     ],
 )
-def test_errors_of_the_token_have_the_name_of_its_field(
+def test_errors_of_the_turnstile_token_point_to_its_field(
     change: dict[str, Any], *, checked: bool, expected: list[tuple[str, str]]
 ) -> None:
     """The pointer names the field that the widget sends; `bot_token`, the name of the model's field, is unknown."""

@@ -102,7 +102,7 @@ async def test_the_string_contains_salt_and_key() -> None:
     [{"memory_kib": 7}, {"lanes": 0}, {"passes": 0}, {"salt_length": 15}, {"key_length": 15}, {"memory_kib": 65537}],
 )
 def test_invalid_parameters_of_argon2id_are_refused(change: dict[str, int]) -> None:
-    """The parameters are out of range, too weak, or need more memory than an isolate has."""
+    """The parameters are out of range, too weak, or exceed the memory limit."""
     with pytest.raises(ValueError, match="need"):
         replace(CHEAP, **change)
 

@@ -36,7 +36,7 @@ class Harness:
 
 
 def test_a_full_queue_refuses_requests() -> None:
-    """With three places, a fourth request is refused until the other requests are done."""
+    """With three places, a fourth request is refused until a place is free."""
     queue = Harness(3).queue
     with ExitStack() as places:
         for _ in range(3):
@@ -125,7 +125,7 @@ async def test_a_hash_that_did_not_wait_is_not_measured() -> None:
 
 @pytest.mark.parametrize(("now", "latest"), [(0.0, 5.0), (1.5, 6.5), (3.0, 7.0)])
 async def test_a_hash_must_begin_within_half_of_the_deadline(now: float, latest: float) -> None:
-    """The request's own deadline is at 7 s. A hash that begins later would leave the database too little time."""
+    """A hash may wait for half of REQUEST_DEADLINE, 10 s, but not beyond the request's own deadline, 7 s."""
     harness = Harness()
     harness.now = now
     await harness.derive(1)

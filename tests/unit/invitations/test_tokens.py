@@ -27,7 +27,7 @@ TOKEN = tokens().sign(INVITATION)
 
 
 def test_a_token_is_verified_until_it_expires() -> None:
-    """An expired token can still be read, to show its uses. Keys can be rotated."""
+    """`make invite` can read an expired token, to show how often the invitation was used. Keys can be rotated."""
     for invitation in (INVITATION, replace(INVITATION, invited="*.example.com", uses=20)):
         assert tokens(KEY, OLDER).verify(tokens(OLDER).sign(invitation)) == invitation
     assert tokens(now=INVITATION.expires_at - 0.001).verify(TOKEN) == INVITATION
