@@ -6,13 +6,16 @@ import pytest
 
 from fuzz.requests import FORM, Request
 from fuzz.worker import find_violation, fuzz
-from tests.counts import count
+from tests.counts import LONG, count
 from tests.e2e.conftest import Running
 
 
 def test_generated_requests_get_responses_within_the_contract(worker: Running) -> None:
-    """The seed is printed; no response violates the contract, and no line of the output reports an error."""
-    seed = random.SystemRandom().randrange(10**6)
+    """No response violates the contract, and no line of the output reports an error.
+
+    `make test` always sends the same requests, which get all of these statuses. `make test-long` prints its seed.
+    """
+    seed = random.SystemRandom().randrange(10**6) if LONG else 1
     print("seed", seed)  # noqa: T201 - needed to repeat the run
     statuses, violations = fuzz(worker, count(250, 10_000), seed)
     assert not violations, "\n".join(violations)
