@@ -57,7 +57,7 @@ class BundleError(Exception):
 
 
 def flags(wrangler_toml: Path) -> tuple[str, ...]:
-    """Return a Worker's compatibility flags with those that make workerd use the local bundle."""
+    """Return a Worker's compatibility flags and those that make workerd use the local bundle."""
     configured: list[str] = tomllib.loads(wrangler_toml.read_text(encoding="utf-8"))["compatibility_flags"]
     return (*configured, *DEV_FLAGS)
 

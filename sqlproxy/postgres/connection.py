@@ -1,8 +1,8 @@
 """A connection to Postgres: libpq (psycopg.pq) on asyncio. Only this module translates libpq's connection errors.
 
-psycopg's cursors are not used: they convert every value to a Python object, which the answer would convert back to
-text, and register the socket with the event loop for each statement. Here the socket stays registered, so that the end
-of an idle connection is noticed at once, and rows are read in chunks, so that an answer over the limit is stopped
+psycopg's cursors are not used. They convert every value to a Python object, which would have to be converted back to
+text, and they register the socket with the event loop for each statement. Here the socket stays registered, so that the
+end of an idle connection is noticed at once, and rows are read in chunks, so that an answer over the limit is stopped
 before it fills the memory.
 """
 
@@ -301,8 +301,8 @@ class Connection:
     def begin_request(self, *, trusted: bool) -> None:
         """Begin a request. If the session must be reset, the reset is sent with the first statement of the request.
 
-        A trusted request neither changes the session nor reads what earlier trusted requests leave in it, such as the
-        last value of a sequence.
+        A trusted request leaves nothing in the session that affects another trusted request. Its INSERT sets the last
+        value of a sequence, which no trusted request reads.
 
         Args:
             trusted: whether all statements of the request are trusted.
@@ -439,8 +439,8 @@ class Connection:
         """Return whether libpq waits for more data; close the connection if its buffers have grown too large.
 
         libpq reads the length of a message, enlarges its buffer to hold all of it, and then reads as much as it can. It
-        also keeps a chunk of rows until it is complete. Both enlarge the address space: the buffer before its memory is
-        used, the chunk while it grows.
+        also keeps a chunk of rows until it is complete. Both enlarge the address space: the buffer when it is
+        allocated, the chunk as rows are added.
         """
         if self._resetting or self._reset_first:
             return bool(self._pgconn.is_busy())

@@ -27,7 +27,7 @@ WEIGHT = 0.1
 # Under load a hash takes longer than estimated, and each step of the exchange with the data proxy also waits for the
 # thread.
 QUEUE_SHARE = 0.25
-# The share of the maximum duration of a request for which a hash may wait. A later start would leave the database too
+# A hash may wait for at most this share of a request's maximum duration. A later start would leave the database too
 # little time.
 LATEST_START_SHARE = 0.5
 # Seconds that are added to the lifetime of a place for work other than hashing, such as the database query.

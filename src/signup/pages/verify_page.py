@@ -70,7 +70,7 @@ class VerifyPage:
         return self._render(view="resend", email=email, error=error, problem=problem, retry_after=retry_after)
 
     def result(self, result: str) -> bytes:
-        """Return the page that follows a click on a button or the posted form.
+        """Return the page that shows the result of a button or form.
 
         Args:
             result: the outcome, a `result` of the API or "resent".

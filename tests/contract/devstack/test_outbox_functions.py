@@ -250,7 +250,7 @@ def test_the_owner_of_a_taken_address_is_notified_once_an_hour(
 def test_a_concealed_sign_up_for_an_unverified_user_sends_the_email_again(
     worker: psycopg.Connection, owner: psycopg.Connection
 ) -> None:
-    """The second client may own the address, so the message has the time of the first sign-up."""
+    """The message has the time of the first sign-up, by which the owner can recognise that it was not theirs."""
     sign_up(worker)
     age(owner, minutes=5)
     owner.execute('DELETE FROM "Outbox"')
@@ -564,7 +564,7 @@ def test_other_roles_may_not_call_the_functions(owner: psycopg.Connection) -> No
 
 
 def test_default_privileges_do_not_apply_to_the_functions(url: str) -> None:
-    """Some hosting providers grant new functions to the roles of an HTTP API. The migrations revoke these grants.
+    """Some hosting providers let the roles of an HTTP API execute new functions. The migrations revoke these grants.
 
     `sign_up` is an exception: its grants are not revoked.
     """

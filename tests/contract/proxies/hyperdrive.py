@@ -34,7 +34,7 @@ ENTRY = "hyperdrive_entry.py"
 
 @dataclass(frozen=True)
 class HyperdriveProxy:
-    """The Worker's proxy over Hyperdrive, which runs in workerd.
+    """Calls the Worker's proxy over Hyperdrive in workerd, through the test Worker.
 
     Args:
         client: an HTTP client of the test Worker.

@@ -151,7 +151,7 @@ async def test_a_hash_after_an_error_is_correct(client: httpx.AsyncClient) -> No
 
 
 async def test_requests_hash_in_order_of_arrival(client: httpx.AsyncClient) -> None:
-    """Thirty requests, sent 5 ms apart, are hashed in order. A request whose deadline passes first is not hashed."""
+    """Thirty requests, sent 5 ms apart, are hashed in order. None is hashed if its deadline passes before its turn."""
     reports: list[dict[str, Any]] = []
 
     async def send(number: int) -> None:
