@@ -9,8 +9,9 @@ from http.client import HTTPConnection
 from bench.workers.contenders import OURS
 from bench.workers.measurement import behind_sqlproxy
 from bench.workers.workerd import running
+from tests.counts import count
 
-ISOLATES = 3
+ISOLATES = count(1, 8)
 CLIENTS = 8
 
 
@@ -24,7 +25,7 @@ def page_status(port: int) -> int:
 def test_a_new_isolate_serves_simultaneous_requests() -> None:
     """If requests imported the JavaScript modules, Pyodide could corrupt its memory, and workerd would exit.
 
-    Three isolates would not show this in every run. The unit tests of `signup.runtime.server` check when the modules
+    One isolate would not show this in every run. The unit tests of `signup.runtime.server` check when the modules
     are imported.
     """
     with behind_sqlproxy() as (backends, _), ThreadPoolExecutor(CLIENTS) as clients:
