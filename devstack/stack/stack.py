@@ -145,11 +145,7 @@ class Stack:
         worker_port = options.port if options.verification else 0
         target = dev_vars.target(options.dev_vars, token_file, free_port(), worker_port)
         env_files = [self._env_file()]
-        overrides = {}
-        public_url = self.variables().get("PUBLIC_URL", "")
-        if _LOCAL_URL.fullmatch(public_url) and public_url.rstrip("/") != self.base_url:
-            # The file was written for another port.
-            overrides["PUBLIC_URL"] = self.base_url
+        overrides = self._new_public_url()
         if target.port is None:
             options.say(
                 f"DATABASE_URL of {options.dev_vars.name} names another proxy: Postgres and sqlproxy are not started"
@@ -177,7 +173,14 @@ class Stack:
                 self._start_postgres(HYPERDRIVE_LOGIN)
             url = self.options.through(self.login_url)
         env_files = [self._env_file()] if self.options.dev_vars.exists() else []
-        return [*env_files, self._override({"DATABASE_URL": "hyperdrive:"})], {hyperdrive.LOCAL_URL: url}
+        overrides = {"DATABASE_URL": "hyperdrive:", **self._new_public_url()}
+        return [*env_files, self._override(overrides)], {hyperdrive.LOCAL_URL: url}
+
+    def _new_public_url(self) -> dict[str, str]:
+        """Return the Worker's URL as PUBLIC_URL if the file has the URL of another local port."""
+        public_url = self.variables().get("PUBLIC_URL", "")
+        is_other = _LOCAL_URL.fullmatch(public_url) and public_url.rstrip("/") != self.base_url
+        return {"PUBLIC_URL": self.base_url} if is_other else {}
 
     def _override(self, variables: Mapping[str, str]) -> Path:
         """Write variables that override those in `.dev.vars` to an env file, and return its path."""

@@ -125,6 +125,8 @@ def test_a_killed_supervisor_leaves_no_orphan(state: Path) -> None:
         body = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery staple"}
         assert httpx.post(url, json=body, timeout=30).status_code == 201
         assert "sqlproxy" not in again.log.read_text()
+        # The file has the URL of the first run. The link in the e-mail leads to this one.
+        assert f"{url}/verify?token=" in Path(again.wait_for(r"(?<=Text: )/.*\.txt$")).read_text(encoding="utf-8")
         # wrangler restarts workerd only once. After a second kill it would respond to each request with 500.
         killed: set[int] = set()
         deadline = time.monotonic() + 30
