@@ -52,7 +52,7 @@ def parse(url: str) -> Target:
     except ConnectionStringError as exc:
         raise UrlError(str(exc)) from None
     if not parsed.is_url:
-        raise UrlError("needs a postgres:// URL" if url else "is not set: it needs the postgres:// URL of the database")
+        raise UrlError("needs a postgres:// URL" if url else "is empty or not set: it needs a postgres:// URL")
     if parsed.is_pooler:
         raise UrlError(
             "points to a connection pooler: use the direct URL (Neon, Xata: the host without -pooler; PlanetScale, "

@@ -87,6 +87,10 @@ def test_an_exhausted_pool_leads_to_503_with_retry_after(worker: Running) -> Non
     deadline = time.monotonic() + 30
     while worker.sign_up().status_code != 201:
         assert time.monotonic() < deadline
+    for response in responses:
+        if response.json()["code"] == "proxy_unavailable":
+            logged = [line for line in worker.lines if response.headers["x-request-id"] in line]
+            assert '"reason":"circuit_open"' in "".join(logged)
 
 
 def test_an_incomplete_body_is_logged(worker: Running) -> None:

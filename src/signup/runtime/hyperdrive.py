@@ -26,7 +26,7 @@ async def execute(
     """Run one statement over the binding; see `signup.database.dialects.hyperdrive.Execute`.
 
     Args:
-        import_module: imports the driver.
+        import_module: imports the driver without suspending Python's stack; `signup.runtime.server` states why.
         binding: the binding HYPERDRIVE.
         statement: the SQL statement.
         parameters: the values of its parameters.

@@ -42,6 +42,7 @@ def test_stale_documents_fail_the_check_and_are_regenerated(tmp_path: Path, caps
     assert capsys.readouterr().out == "".join(f"docs: {name} is stale: run `make docs`\n" for name in FILES)
     assert documents.main([], tmp_path) == 0
     assert [name for name in FILES if (tmp_path / name).read_text(encoding="utf-8") != read(name)] == []
+    assert documents.main(["--check"], tmp_path) == 0
 
 
 def test_a_missing_or_repeated_block_is_an_error() -> None:

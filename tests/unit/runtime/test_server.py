@@ -135,6 +135,7 @@ def edge(javascript: EdgeMjs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Import signup.runtime.server anew, as an isolate does, with fakes of workerd's modules."""
 
     def import_from_javascript(name: str) -> EdgeMjs | KdfMjs:
+        assert name in {"./edge.mjs", "./kdf.mjs"}  # other modules are imported during requests, by `importModule`
         assert name not in javascript.imported  # each isolate imports a module once
         javascript.imported.append(name)
         return KdfMjs() if name == "./kdf.mjs" else javascript

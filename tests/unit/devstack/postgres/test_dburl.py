@@ -76,7 +76,7 @@ def test_a_question_mark_in_a_password_does_not_begin_the_query() -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("", "is not set: it needs the postgres:// URL of the database"),
+        ("", "is empty or not set: it needs a postgres:// URL"),
         (f"sql+https://{SECRET}@proxy.example/", "needs a postgres:// URL"),
         (f"prisma+postgres://accelerate.example/?api_key={SECRET}", "needs a postgres:// URL"),
         (f"postgres://ada:p@{SECRET}@db/app", r"percent-encode .* %40"),
