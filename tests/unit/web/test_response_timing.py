@@ -54,10 +54,10 @@ async def test_invalid_input_is_still_reported() -> None:
     assert response.status == 422
 
 
-@pytest.mark.parametrize("elapsed", [0.01, TICK + 0.01])
+@pytest.mark.parametrize("elapsed", [0.1, TICK + 0.1])
 async def test_responses_are_sent_on_a_tick(elapsed: float) -> None:
     """The time since the start is a multiple of the tick, regardless of the time that the work took."""
     start = time.monotonic() - elapsed
     await until_the_next_tick(start)
     since_tick = (time.monotonic() - start) % TICK
-    assert since_tick < TICK - 0.05
+    assert since_tick < 0.04
